@@ -1,0 +1,95 @@
+"""What users call: ``instantiate`` with a cache, and ``activate`` for programs that have no ``@hydra.main``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hydra_cached.config import CacheOptions, Share, read_options
+from hydra_cached.errors import OptionError
+from hydra_cached.events import Listener
+from hydra_cached.session import Session, activated, active, seam
+from hydra_cached.shelf import EntryShelf, ObjectShelf, Shelf
+from hydra_cached.stores.local import LocalStore
+from hydra_cached.stores.memory import MemoryStore
+
+DISABLED = "DISABLED"
+
+
+def instantiate(config: Any, *args: Any, cache: Any = None, **kwargs: Any) -> Any:
+    """``hydra.utils.instantiate``, with a cache.
+
+    Args:
+        config: what Hydra takes; ``_target_`` may also be a callable.
+        args: positional arguments for the target.
+        cache: None for the active job's cache, or, if there is none, one in memory that lives for this call; a
+            directory, to keep results there; ``"DISABLED"`` for no caching at all; or a cache object (with
+            ``in``, ``[key]`` and ``[key] = value``, such as ``InMemoryCache``), which keeps the objects
+            themselves and hands them out again, call after call.
+        kwargs: keyword arguments that override the config's.
+
+    Raises:
+        TypeError: ``cache`` is none of these.
+    """
+    from hydra.utils import instantiate as hydra_instantiate
+
+    if cache is None and active() is not None:
+        return hydra_instantiate(config, *args, **kwargs)
+    with activated(_session_for(cache), everywhere=False):
+        return hydra_instantiate(config, *args, **kwargs)
+
+
+def _session_for(cache: Any) -> Session:
+    within_call = CacheOptions(dir=None, share=Share.equal, min_seconds=0.0)
+    if cache is None:
+        return Session(seam(), within_call, None)
+    if isinstance(cache, str) and cache == DISABLED:
+        return Session(seam(), read_options(mode="off"), None)
+    if isinstance(cache, (str, os.PathLike)):
+        return open_session(read_options(dir=cache))
+    if all(hasattr(type(cache), name) for name in ("__contains__", "__getitem__", "__setitem__")):
+        return Session(seam(), within_call, ObjectShelf(cache))
+    raise TypeError(
+        f"cache must be a directory, a cache object, None or {DISABLED!r}, not a {type(cache).__name__}"
+    )
+
+
+@contextmanager
+def activate(dir: str | os.PathLike[str] | None = ".hydra_cached", **options: Any) -> Iterator[Session]:
+    """Cache every ``instantiate`` called inside the ``with`` block, Hydra's own included, in all threads.
+
+    Args:
+        dir: directory of the entries; None keeps them in memory for as long as the block lasts.
+        options: the other options of the ``cache`` node, see ``CacheOptions``.
+
+    Raises:
+        OptionError: an option does not exist or has a value that means nothing.
+        UnknownHydraError: the installed Hydra has internals that are not known.
+    """
+    with activated(open_session(read_options(dir=dir, **options)), everywhere=True) as session:
+        yield session
+
+
+def open_session(
+    options: CacheOptions, *, base: str | None = None, listeners: tuple[Listener, ...] = ()
+) -> Session:
+    """A session for these options, not active yet.
+
+    Args:
+        options: the cache's options.
+        base: directory that a relative ``dir`` is relative to; the current one by default.
+        listeners: called with every event.
+    """
+    return Session(seam(), options, _shelf(options, base), listeners)
+
+
+def _shelf(options: CacheOptions, base: str | None) -> Shelf | None:
+    if options.mode.value == "off":
+        return None
+    if options.dir is None:
+        return EntryShelf(MemoryStore())
+    if "://" in options.dir:
+        raise OptionError("dir", f"{options.dir}: remote directories are not supported yet; use a local one")
+    return EntryShelf(LocalStore(os.path.join(base or os.getcwd(), os.path.expanduser(options.dir))))

@@ -1,0 +1,65 @@
+"""The Hydra callback that activates the cache in a job's own process, whatever launcher started it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from hydra_cached.config import CacheOptions, Mode, read_options
+
+if TYPE_CHECKING:
+    from hydra_cached.session import Session
+
+log = logging.getLogger("hydra_cached")
+
+
+class CacheCallback(Callback):
+    """Activates the cache that the config's ``cache`` node describes, for as long as a job lasts.
+
+    A cache that cannot be had makes the run slower, not broken: it is reported, and the job goes on without.
+    """
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._stop: Callable[[], None] | None = None
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        from hydra_cached.api import open_session
+        from hydra_cached.session import start
+
+        self._end()
+        try:
+            options = options_of(config)
+            base = OmegaConf.select(config, "hydra.runtime.cwd")
+            self._session = open_session(options, base=base)
+            self._stop = start(self._session, everywhere=True)
+        except Exception as error:
+            log.error("The job runs without a cache: %s", error)
+
+    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
+        session = self._session
+        self._end()
+        if session is not None and session.options.mode is not Mode.off:
+            log.info("cache: %s", session.summary().line())
+
+    def _end(self) -> None:
+        if self._stop is not None:
+            self._stop()
+        self._session = self._stop = None
+
+
+def options_of(config: DictConfig) -> CacheOptions:
+    """The options in a composed config; the defaults where it has no ``cache`` node.
+
+    Raises:
+        OptionError: an option has a value that means nothing.
+    """
+    node = OmegaConf.select(config, "cache")
+    if node is None:
+        return CacheOptions()
+    values = OmegaConf.to_container(node, resolve=True, enum_to_str=False)
+    return read_options(**{str(name): value for name, value in dict(values).items()})

@@ -1,0 +1,99 @@
+"""The ``cache`` node of a config: its options, their types and defaults.
+
+Plain dataclasses and nothing heavy: Hydra's plugin scan imports this module in every app.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from hydra_cached.errors import OptionError
+
+
+class Mode(enum.Enum):
+    """What the cache may do."""
+
+    readwrite = "readwrite"
+    readonly = "readonly"
+    refresh = "refresh"
+    off = "off"
+
+
+class Share(enum.Enum):
+    """Who gets the same object inside one ``instantiate`` call."""
+
+    reference = "reference"
+    equal = "equal"
+    none = "none"
+
+
+@dataclass
+class CacheOptions:
+    """The typed node ``cache``.
+
+    Args:
+        dir: directory of the entries; a relative one is relative to where the app was started. None keeps the
+            results in memory, for as long as the job or the ``with`` block lasts.
+        mode: ``readwrite``, ``readonly`` (never writes), ``refresh`` (compute again and replace) or ``off``
+            (only takes the special keys out of the targets' arguments).
+        min_seconds: results whose own target took less are not stored; seconds.
+        include: glob patterns over target names; when there are any, only results of these are stored.
+        exclude: glob patterns over target names whose results are not stored.
+        share: who gets the same object inside one ``instantiate`` call: ``reference`` (nodes that are
+            interpolations of one node), ``equal`` (equal sub-configs) or ``none``.
+        strict: a result that policy says to store and that cannot be is an error, not a warning.
+        verbose: log every look-up.
+    """
+
+    dir: str | None = ".hydra_cached"
+    mode: Mode = Mode.readwrite
+    min_seconds: float = 1.0
+    include: list[str] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=list)
+    share: Share = Share.reference
+    strict: bool = False
+    verbose: bool = False
+
+
+def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOptions:
+    """Make options from keyword arguments, as ``activate`` and the command line take them.
+
+    Args:
+        base: options to start from; the defaults when there are none.
+        given: values by name; enums may be given by name, ``dir`` may be any path-like object.
+
+    Raises:
+        OptionError: for a name or a value that means nothing.
+    """
+    known = {option.name for option in fields(CacheOptions)}
+    for name in given:
+        if name not in known:
+            raise OptionError(name, f"there is no such option; there are {', '.join(sorted(known))}")
+    values = {name: getattr(base or CacheOptions(), name) for name in known} | given
+    if values["dir"] is not None:
+        values["dir"] = os.fspath(values["dir"])
+    for name, choices in (("mode", Mode), ("share", Share)):
+        values[name] = _choice(name, values[name], choices)
+    for name in ("include", "exclude"):
+        if isinstance(values[name], str):
+            raise OptionError(name, f"must be a list of patterns, not the string {values[name]!r}")
+        values[name] = [str(pattern) for pattern in values[name]]
+    for name in ("strict", "verbose"):
+        if not isinstance(values[name], bool):
+            raise OptionError(name, f"must be true or false, not {values[name]!r}")
+    if isinstance(values["min_seconds"], bool) or not isinstance(values["min_seconds"], (int, float)):
+        raise OptionError("min_seconds", f"must be a number of seconds, not {values['min_seconds']!r}")
+    values["min_seconds"] = float(values["min_seconds"])
+    return CacheOptions(**values)
+
+
+def _choice(name: str, value: Any, choices: type[enum.Enum]) -> enum.Enum:
+    if isinstance(value, choices):
+        return value
+    try:
+        return choices(value)
+    except ValueError:
+        raise OptionError(name, f"must be one of {', '.join(c.name for c in choices)}, not {value!r}") from None

@@ -1,0 +1,62 @@
+"""What can go wrong, in words for a person. Every error says what, where and what to do."""
+
+from __future__ import annotations
+
+
+class HydraCachedError(Exception):
+    """Root of all errors that hydra-cached raises itself (those of your targets pass through unchanged)."""
+
+
+class UnknownHydraError(HydraCachedError):
+    """The installed Hydra has internals that this version does not know, so nothing was intercepted."""
+
+    def __init__(self, version: str, what: str) -> None:
+        super().__init__(
+            f"hydra-cached does not know the internals of Hydra {version}: {what}. "
+            "The cache stays off. Install a Hydra between 1.3.2 and 1.4, or a newer hydra-cached."
+        )
+        self.version = version
+        self.what = what
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return (type(self), (self.version, self.what))
+
+
+class OptionError(HydraCachedError, ValueError):
+    """An option of the cache has a value that means nothing."""
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(f"cache.{option}: {problem}")
+        self.option = option
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return (type(self), (self.option, self.problem))
+
+
+class NotCanonical(HydraCachedError, TypeError):
+    """A value has no canonical form, so that no key can stand for it."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        super().__init__(f"{path or 'the value'} is a {kind}, which has no canonical form")
+        self.path = path
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return (type(self), (self.path, self.kind))
+
+
+class NotStorable(HydraCachedError, TypeError):
+    """A result cannot be kept: it does not survive pickling, or must not be pickled at all."""
+
+
+class DamagedEntry(HydraCachedError):
+    """A stored entry is not what was stored: truncated, changed, of a foreign version, or unreadable."""
+
+
+class StrictError(HydraCachedError):
+    """With ``strict``: a result that policy says to keep could not be kept."""
+
+
+class ConfigModuleError(HydraCachedError):
+    """A Python module that should hold a config cannot be imported or does not hold it."""

@@ -1,0 +1,51 @@
+"""Events as log lines: the one place that words them."""
+
+from __future__ import annotations
+
+import logging
+
+from hydra_cached.events import Event, Kind
+
+log = logging.getLogger("hydra_cached.stages")
+
+
+class LogLines:
+    """Writes events to the log ``hydra_cached.stages``.
+
+    Each refusal is reported once per target and reason. Hits, runs and what was quick are only written when
+    ``verbose``; damage and results that could not be stored always are.
+
+    Args:
+        verbose: write every look-up.
+    """
+
+    def __init__(self, verbose: bool) -> None:
+        self._verbose = verbose
+        self._said: set[tuple[str, str]] = set()
+
+    def __call__(self, event: Event) -> None:
+        where = f"{event.path or 'the root'} ({event.target})"
+        if event.kind is Kind.HIT:
+            self._detail("hit: %s, %.3g s instead of %.3g s [%s]", where, event.seconds, event.saved, _short(event))
+        elif event.kind is Kind.SHARED:
+            self._detail("shared: %s", where)
+        elif event.kind is Kind.DAMAGED:
+            log.warning("%s: the stored result cannot be used and is computed again: %s", where, event.reason)
+        elif event.kind is Kind.REFUSED:
+            if (event.target, event.reason) not in self._said:
+                self._said.add((event.target, event.reason))
+                log.warning("not cached: %s: %s", where, event.reason)
+            else:
+                self._detail("not cached: %s: %s", where, event.reason)
+        elif event.kind is Kind.FAILED:
+            self._detail("failed: %s", where)
+        else:
+            kept = f"stored, {event.size} bytes" if event.stored else event.reason or "not stored"
+            self._detail("run: %s, %.3g s; %s [%s]", where, event.seconds, kept, _short(event))
+
+    def _detail(self, message: str, *args: object) -> None:
+        log.log(logging.INFO if self._verbose else logging.DEBUG, message, *args)
+
+
+def _short(event: Event) -> str:
+    return event.key[:12] if event.key else "no key"

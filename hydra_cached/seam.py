@@ -1,0 +1,371 @@
+"""The seam with Hydra: the one place that knows ``hydra._internal``, for both generations of it.
+
+Hydra looks its per-node function up as a global of its module at every, also recursive, call. The seam puts
+functions of its own in the place of three globals, and the originals back when the last session ends:
+
+* ``instantiate_node``: every node passes here; those that interest the session travel by its story.
+* ``_call_target``: the moment of the call, after the arguments were built. The special keys are taken out of the
+  arguments here, and the target's own time is measured.
+* ``OmegaConf`` (Hydra 1.3 only), whose ``resolve`` replaces interpolations by copies: a last look at what was an
+  interpolation of what.
+
+A session's story is a generator: it yields a ``Run`` to have Hydra's own code run a node, gets the result sent,
+and returns what the caller shall get. So no frame of ours stands between Hydra and the target but the two
+replaced functions, and these bear Hydra's file name: Hydra counts frames of its own file to attribute its
+warnings to the user's line.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from hydra_cached.errors import UnknownHydraError
+
+EAGER_NODE = ("node", "args", "convert", "recursive", "partial")
+EAGER_CALL = ("_target_", "_partial_", "args", "kwargs", "full_key")
+LAZY_NODE = (
+    "node",
+    "args",
+    "overrides",
+    "convert",
+    "recursive",
+    "partial",
+    "is_root",
+    "execution_whitelist",
+    "deferred_call_context",
+)
+LAZY_CALL = (*EAGER_CALL, "execution_whitelist", "deferred_call_context")
+_NO_ALIASES: Mapping[int, Any] = {}
+_MODES_OF_CHILDREN = ("execution_whitelist", "deferred_call_context")
+_NODE_REFERENCE = re.compile(r"\$\{(\.*[^:{}$\s]+)\}")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Hydra's wish to build one node.
+
+    Args:
+        node: the config node; Hydra 1.3 has resolved it and made it a private copy, Hydra 1.4 has done neither.
+        args: positional arguments of the call (only for a root).
+        modes: what else Hydra passes with the node: conversion, recursion and so on.
+        aliases: for a root on Hydra 1.3, what was an interpolation of what.
+    """
+
+    node: Any
+    args: tuple[Any, ...] = ()
+    modes: Mapping[str, Any] = field(default_factory=dict)
+    aliases: Mapping[int, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Hydra's full key of the node."""
+        return str(self.node._get_full_key(None) or "")
+
+    @property
+    def overrides(self) -> Mapping[str, Any]:
+        """Keyword arguments of the call that are not merged into the node (Hydra 1.4)."""
+        return self.modes.get("overrides") or {}
+
+    def child(self, node: Any, convert: Any, recursive: Any) -> Visit:
+        """The visit that Hydra itself would make to a node below this one."""
+        modes = {name: self.modes[name] for name in _MODES_OF_CHILDREN if name in self.modes}
+        return Visit(node, (), {**modes, "convert": convert, "recursive": recursive})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A story's request: let Hydra build this.
+
+    Args:
+        visit: the node and how.
+        whole: whether to go through the seam again (for a child) or to call Hydra's function (for the node whose
+            story asks).
+    """
+
+    visit: Visit
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Served:
+    """A story's last word when Hydra did not run: the value, and the targets that were not called for it."""
+
+    value: Any
+    targets: Iterable[str] = ()
+
+
+Story = Generator[Run, Any, Any]
+
+
+class Handler(Protocol):
+    """What the seam asks a session."""
+
+    def wants(self, node: Any, modes: Mapping[str, Any]) -> bool:
+        """Whether a node shall travel by ``story``; all others go straight to Hydra."""
+
+    def story(self, visit: Visit) -> Story:
+        """The way of one node."""
+
+    def before_call(self, target: Any, partial: bool, kwargs: dict[str, Any]) -> Any:
+        """A target is about to be called with these keyword arguments, which may be changed."""
+
+    def after_call(self, token: Any) -> None:
+        """It returned or raised; gets what ``before_call`` returned."""
+
+
+class Seam:
+    """Hydra's module of functions, and ours in their place while there are users.
+
+    Raises:
+        UnknownHydraError: the module is not as one of the known generations has it.
+    """
+
+    def __init__(self, current: Callable[[], Handler | None]) -> None:
+        import hydra
+        from hydra._internal.instantiate import _instantiate2 as module
+
+        self.version = str(hydra.__version__)
+        self._module: Any = module
+        self._current = current
+        self._users = 0
+        self._lock = threading.RLock()
+        self._aliases: ContextVar[Mapping[int, Any]] = ContextVar("hydra_cached_aliases")
+        self.lazy = self._generation()
+        self._node = module.instantiate_node
+        self._call = module._call_target
+        self._omegaconf = module.OmegaConf
+        self._ours = self._replacements()
+
+    def _generation(self) -> bool:
+        shapes = []
+        for name in ("instantiate_node", "_call_target"):
+            function = getattr(self._module, name, None)
+            if not inspect.isfunction(function):
+                raise UnknownHydraError(self.version, f"there is no function {name}")
+            shapes.append(tuple(inspect.signature(function).parameters))
+        if shapes == [EAGER_NODE, EAGER_CALL]:
+            needed = ["OmegaConf"]
+        elif shapes == [LAZY_NODE, LAZY_CALL]:
+            needed = ["_warn_legacy_execution_whitelist", "_ISOLATE_CONFIG_ARGUMENTS"]
+        else:
+            raise UnknownHydraError(self.version, f"instantiate_node{shapes[0]} or _call_target{shapes[1]}")
+        if hasattr(self._module, "_authorize_target_name"):
+            needed.extend(["_get_resolved_target_name_for_check", "_reject_protected_reference"])
+        for name in needed:
+            if not hasattr(self._module, name) and not hasattr(self._policy(), name):
+                raise UnknownHydraError(self.version, f"there is no {name}")
+        return shapes[0] == LAZY_NODE
+
+    def install(self) -> None:
+        """Intercept, if nobody has yet; every call wants one of ``uninstall``."""
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                for name, function in self._ours.items():
+                    setattr(self._module, name, function)
+
+    def uninstall(self) -> None:
+        """Give Hydra its own functions back, if nobody needs ours any more."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                originals = {
+                    "instantiate_node": self._node,
+                    "_call_target": self._call,
+                    "OmegaConf": self._omegaconf,
+                }
+                for name, ours in self._ours.items():
+                    # Somebody who wrapped our function in the meantime keeps it; it costs one look per node.
+                    if getattr(self._module, name) is ours:
+                        setattr(self._module, name, originals[name])
+
+    def _replacements(self) -> dict[str, Any]:
+        current, original_node, original_call = self._current, self._node, self._call
+        take_aliases, warn = self._take_aliases, self._warn_of
+
+        def instantiate_node(node: Any, *args: Any, **modes: Any) -> Any:
+            session = current()
+            if session is None or not session.wants(node, modes):
+                return original_node(node, *args, **modes)
+            story = session.story(Visit(node, args, modes, take_aliases()))
+            step = _advance(story, None)
+            while type(step) is Run:
+                visit = step.visit
+                try:
+                    if step.whole:
+                        value = instantiate_node(visit.node, *visit.args, **visit.modes)
+                    else:
+                        value = original_node(visit.node, *visit.args, **visit.modes)
+                except BaseException:
+                    story.close()
+                    raise
+                step = _advance(story, value)
+            if type(step) is Served:
+                if warn is not None and modes.get("execution_whitelist") is None:
+                    for target in step.targets:
+                        warn(target)
+                return step.value
+            return step
+
+        def call_target(_target_: Any, _partial_: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> Any:
+            session = current()
+            if session is None:
+                return original_call(_target_, _partial_, args, kwargs, *rest, **named)
+            token = session.before_call(_target_, _partial_, kwargs)
+            try:
+                return original_call(_target_, _partial_, args, kwargs, *rest, **named)
+            finally:
+                session.after_call(token)
+
+        file = self._module.__file__
+        for function in (instantiate_node, call_target):
+            function.__code__ = function.__code__.replace(co_filename=file)
+        ours: dict[str, Any] = {"instantiate_node": instantiate_node, "_call_target": call_target}
+        if not self.lazy:
+            ours["OmegaConf"] = self._watching_omegaconf()
+        return ours
+
+    @property
+    def _warn_of(self) -> Callable[[str], None] | None:
+        """What Hydra 1.4 says when it calls a target that no whitelist allows; a hit says it too."""
+        return self._module._warn_legacy_execution_whitelist if self.lazy else None
+
+    def _watching_omegaconf(self) -> type[OmegaConf]:
+        aliases = self._aliases
+        current = self._current
+
+        class WatchingOmegaConf(OmegaConf):
+            @staticmethod
+            def resolve(cfg: Any) -> None:
+                references = _references_in(cfg) if current() is not None else []
+                OmegaConf.resolve(cfg)
+                if references:
+                    # Each interpolation has become a copy, a node of its own, by now.
+                    aliases.set({id(parent._get_node(key)): target for parent, key, target in references})
+
+        return WatchingOmegaConf
+
+    def _take_aliases(self) -> Mapping[int, Any]:
+        found = self._aliases.get(_NO_ALIASES)
+        if found:
+            self._aliases.set(_NO_ALIASES)
+        return found
+
+    # Hydra's target policy (1.3.8 and later), which a hit must not get around.
+
+    def _policy(self) -> Any:
+        function = getattr(self._module, "_authorize_target_name", None)
+        return sys.modules[function.__module__] if function is not None else None
+
+    def policy_version(self) -> str:
+        """Names the policy under which Hydra calls targets now; entries remember theirs."""
+        return self.version if self._policy() is not None else "none"
+
+    def canonical_name(self, target: Any) -> str | None:
+        """The name by which Hydra's policy knows a resolved target, or a callable result."""
+        policy = self._policy()
+        return None if policy is None else str(policy._get_resolved_target_name_for_check(target))
+
+    def authorised(
+        self, names: Iterable[str], resolved: Iterable[tuple[str, str]], modes: Mapping[str, Any]
+    ) -> bool:
+        """Whether Hydra would call these targets now.
+
+        Args:
+            names: target names as configs give them.
+            resolved: pairs of such a name and the canonical name that it stood for when it was called.
+            modes: the visit's; they hold the whitelist that is in force (Hydra 1.4).
+        """
+        policy = self._policy()
+        if policy is None:
+            return True
+        whitelist = (modes.get("execution_whitelist"),) if self.lazy else ()
+        try:
+            for name in names:
+                policy._reject_protected_reference(name, "", *whitelist)
+                policy._authorize_target_name(name, name, "", *whitelist)
+            for name, canonical in resolved:
+                policy._reject_protected_reference(canonical, "", *whitelist)
+                if not self.lazy:
+                    policy._authorize_target_name(canonical, name, "", resolved_from_is_alias=True)
+                elif canonical != name and policy._requires_resolved_authorization(name, *whitelist):
+                    policy._authorize_target_name(canonical, name, "", *whitelist)
+        except Exception:
+            return False
+        return True
+
+    def isolated(self) -> bool:
+        """Whether targets get private copies of config arguments now (Hydra 1.4)."""
+        return bool(self.lazy and self._module._ISOLATE_CONFIG_ARGUMENTS.get())
+
+
+def _advance(story: Story, value: Any) -> Any:
+    try:
+        return story.send(value)
+    except StopIteration as end:
+        return end.value
+
+
+def _references_in(config: Any) -> list[tuple[Any, Any, Any]]:
+    """Each interpolation of a container in a config that is not resolved yet: its parent, its key, the container.
+
+    Only plain references (``${a.b}``, ``${..b}``) are followed, by looking and without evaluating: a resolver is
+    called once, by Hydra.
+    """
+    found = []
+    pending = [config]
+    while pending:
+        parent = pending.pop()
+        content = parent.__dict__.get("_content")
+        if isinstance(content, dict):
+            items: Iterable[tuple[Any, Any]] = content.items()
+        else:
+            items = enumerate(content) if isinstance(content, list) else ()
+        for key, child in items:
+            if child._is_interpolation():
+                target = _referred(child)
+                if target is not None:
+                    found.append((parent, key, target))
+            elif isinstance(child, (DictConfig, ListConfig)):
+                pending.append(child)
+    return found
+
+
+def _referred(node: Any) -> Any:
+    """The container that an interpolation stands for in the end; None if it stands for anything else."""
+    for _ in range(64):
+        reference = _NODE_REFERENCE.fullmatch(str(node._value()))
+        if reference is None:
+            return None
+        try:
+            node = _step_to(node._get_parent(), reference.group(1))
+        except Exception:
+            return None  # Hydra's own resolving will say what is wrong with it
+        if node is None:
+            return None
+        if not node._is_interpolation():
+            container = isinstance(node, (DictConfig, ListConfig)) and not node._is_none()
+            return node if container and not node._is_missing() else None
+    return None
+
+
+def _step_to(parent: Any, reference: str) -> Any:
+    from omegaconf._utils import split_key
+
+    node, reference = parent._resolve_key_and_root(reference)
+    for part in split_key(reference):
+        if node._is_interpolation():
+            node = _referred(node)
+        if not isinstance(node, (DictConfig, ListConfig)):
+            return None
+        node = node._get_node(int(part) if isinstance(node, ListConfig) else part)
+    return node

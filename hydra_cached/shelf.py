@@ -1,0 +1,140 @@
+"""What a session keeps results on: entries in a store, or, for a cache object of the caller's, the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from blake3 import blake3
+
+from hydra_cached.errors import DamagedEntry
+from hydra_cached.stores.base import Entry, Manifest, Store
+from hydra_cached.stores.serializers import dump, load
+
+LINK = "link"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A kept result that is not loaded yet.
+
+    Args:
+        key: where it is, after links.
+        manifest: what is known of it.
+        load: gives the result; may raise ``DamagedEntry``.
+        size: bytes, 0 if unknown.
+    """
+
+    key: str
+    manifest: Manifest
+    load: Callable[[], Any]
+    size: int = 0
+
+
+class Shelf(Protocol):
+    """Results by key."""
+
+    def find(self, key: str) -> Found | None:
+        """What is kept under a key; may raise ``DamagedEntry`` or ``OSError``."""
+
+    def keep(self, key: str, value: Any, manifest: Manifest, digest: Callable[[Any], str | None]) -> int:
+        """Keep a result; adds the digest of its content to the manifest, and returns its size in bytes.
+
+        Raises:
+            NotStorable: this result cannot be kept.
+            OSError: nothing can, now.
+        """
+
+    def link(self, key: str, target: str) -> None:
+        """Make a second key find what is under a first."""
+
+    def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
+        """Digest of a value that is not kept; raises ``NotStorable`` if there is none."""
+
+
+class EntryShelf:
+    """Entries in a store: every find gives a fresh object."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def find(self, key: str) -> Found | None:
+        entry = self.store.get(key)
+        if entry is not None and LINK in entry.manifest:
+            key = str(entry.manifest[LINK])
+            entry = self.store.get(key)
+        if entry is None or entry.payload is None:
+            return None
+        payload = entry.payload
+        return Found(key, entry.manifest, lambda: load(payload), payload.size)
+
+    def keep(self, key: str, value: Any, manifest: Manifest, digest: Callable[[Any], str | None]) -> int:
+        payload = dump(value)
+        content = digest(value)
+        manifest["content"] = content or _payload_digest([payload.stream, *payload.buffers])
+        return self.store.put(key, Entry(manifest, payload))
+
+    def link(self, key: str, target: str) -> None:
+        self.store.put(key, Entry({LINK: target}))
+
+    def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
+        content = digest(value)
+        if content is None:
+            payload = dump(value)
+            content = _payload_digest([payload.stream, *payload.buffers])
+        return content
+
+
+def _payload_digest(pieces: Iterable[Any]) -> str:
+    """For what has no canonical form: equal bytes load as equal objects, though not the other way round."""
+    hasher = blake3(b"payload")
+    for piece in pieces:
+        hasher.update(len(piece).to_bytes(8, "big"))
+        hasher.update(piece)
+    return hasher.hexdigest()
+
+
+class ObjectCache(Protocol):
+    """A cache object that a caller passes to ``instantiate``: a mapping, as far as these three go."""
+
+    def __contains__(self, key: Any, /) -> bool: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class KeptObject:
+    """What stands in a caller's cache object: the result itself, and what is known of it."""
+
+    value: Any
+    manifest: Manifest
+
+
+class ObjectShelf:
+    """A cache object of the caller's, which keeps the objects themselves and hands them out again."""
+
+    def __init__(self, cache: ObjectCache) -> None:
+        self.cache = cache
+
+    def find(self, key: str) -> Found | None:
+        if key not in self.cache:
+            return None
+        kept = self.cache[key]
+        if not isinstance(kept, KeptObject):
+            raise DamagedEntry(f"the cache object holds a {type(kept).__name__} of somebody else under {key}")
+        return Found(str(kept.manifest.get("key", key)), kept.manifest, lambda: kept.value)
+
+    def keep(self, key: str, value: Any, manifest: Manifest, digest: Callable[[Any], str | None]) -> int:
+        manifest["key"] = key
+        manifest["content"] = digest(value)
+        self.cache[key] = KeptObject(value, manifest)
+        return 0
+
+    def link(self, key: str, target: str) -> None:
+        self.cache[key] = self.cache[target]
+
+    def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
+        return EntryShelf.digest(self, value, digest)  # type: ignore[arg-type]

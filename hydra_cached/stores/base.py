@@ -1,0 +1,72 @@
+"""What every store offers, and what goes in and comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Manifest = dict[str, Any]
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A serialized result.
+
+    Args:
+        format: name of the serializer that wrote it.
+        stream: its in-band bytes.
+        buffers: its out-of-band buffers (PEP 574), in the order in which the serializer gave them.
+    """
+
+    format: str
+    stream: Buffer
+    buffers: Sequence[Buffer] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes, without the padding that a file adds."""
+        return memoryview(self.stream).nbytes + sum(memoryview(buffer).nbytes for buffer in self.buffers)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stored result, or a link to one.
+
+    Args:
+        manifest: what is known of the result: plain JSON data, without secrets.
+        payload: the result; None for a link, whose manifest names the key that it stands for.
+    """
+
+    manifest: Manifest = field(default_factory=dict)
+    payload: Payload | None = None
+
+
+class Store(Protocol):
+    """Entries by key. Keys are strings of hex digits.
+
+    What ``put`` has returned from is visible to every later ``get`` with any key it was put under, whole: no
+    reader ever sees a part of an entry. Writing an existing key replaces its entry.
+    """
+
+    def get(self, key: str) -> Entry | None:
+        """The entry under a key, or None.
+
+        Raises:
+            DamagedEntry: what lies there is not what was stored. The store has set it aside by then.
+            OSError: the store cannot be read.
+        """
+
+    def put(self, key: str, entry: Entry) -> int:
+        """Store an entry, at once and whole; returns its size in bytes.
+
+        Raises:
+            OSError: the store cannot be written; nothing of the entry is visible then.
+        """
+
+    def delete(self, key: str) -> bool:
+        """Remove an entry; says whether there was one."""
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all entries, in no particular order."""

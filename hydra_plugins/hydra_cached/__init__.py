@@ -1,0 +1,1 @@
+"""What Hydra's plugin scan finds of hydra-cached. Light on purpose: every Hydra app on the machine imports it."""
