@@ -32,6 +32,7 @@ class Event:
         saved: for a hit, seconds that the target took when it ran.
         size: bytes of the entry, where there is one.
         stored: whether the result is now in the store.
+        deliberate: for a refusal, whether the config asked for it.
         reason: why it was not a hit, not stored, or refused; in words for a person.
     """
 
@@ -43,6 +44,7 @@ class Event:
     saved: float = 0.0
     size: int = 0
     stored: bool = False
+    deliberate: bool = False
     reason: str = ""
 
 

@@ -17,10 +17,12 @@ class LogLines:
 
     Args:
         verbose: write every look-up.
+        min_seconds: what took less would not have been stored, so that its refusal is a detail.
     """
 
-    def __init__(self, verbose: bool) -> None:
+    def __init__(self, verbose: bool, min_seconds: float = 0.0) -> None:
         self._verbose = verbose
+        self._min_seconds = min_seconds
         self._said: set[tuple[str, str]] = set()
 
     def __call__(self, event: Event) -> None:
@@ -32,7 +34,8 @@ class LogLines:
         elif event.kind is Kind.DAMAGED:
             log.warning("%s: the stored result cannot be used and is computed again: %s", where, event.reason)
         elif event.kind is Kind.REFUSED:
-            if (event.target, event.reason) not in self._said:
+            said = (event.target, event.reason) in self._said
+            if not said and event.seconds >= self._min_seconds and not event.deliberate:
                 self._said.add((event.target, event.reason))
                 log.warning("not cached: %s: %s", where, event.reason)
             else:

@@ -159,7 +159,7 @@ class Session:
         self._shelf = shelf
         self._writes = options.mode in (Mode.readwrite, Mode.refresh)
         self._off = options.mode is Mode.off
-        self._listeners = (self.events.append, LogLines(options.verbose), *listeners)
+        self._listeners = (self.events.append, LogLines(options.verbose, options.min_seconds), *listeners)
         self._index = CodeIndex()
         self._file_digests = FileDigests()
         self._refreshed: set[str] = set()
@@ -255,7 +255,8 @@ class Session:
         refusal = policy.refusal(stage)
         if refusal is not None:
             value = yield Run(visit)
-            self._emit(Kind.REFUSED, stage, seconds=frame.seconds, reason=refusal)
+            deliberate = stage.obstacle is None
+            self._emit(Kind.REFUSED, stage, seconds=frame.seconds, deliberate=deliberate, reason=refusal)
             return self._computed(stage, frame, value, None, None), False
 
         # Look up: by static key, which needs nothing to run.

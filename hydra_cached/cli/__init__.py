@@ -1,0 +1,1 @@
+"""Commands: argument parsing only; what they do is elsewhere."""

@@ -1,0 +1,1 @@
+"""The import paths of the first hydra-cached; everything here is defined elsewhere."""

@@ -1,0 +1,1 @@
+"""Showing: data in, text or HTML out."""
