@@ -27,6 +27,9 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
+    # Naming the directory has setuptools use a plain .pth file for editable installs; its import hook would hide
+    # the namespace package from the plugin scan of Hydra 1.3.
+    package_dir={"": "."},
     # hydra_plugins is a namespace that Hydra's plugins share: it must not have an __init__.py.
     packages=find_namespace_packages(include=["hydra_cached", "hydra_cached.*", "hydra_plugins.*"]),
     package_data={"hydra_cached": ["py.typed"]},

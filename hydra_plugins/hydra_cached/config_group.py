@@ -1,8 +1,5 @@
 """The config group ``cache`` with its options ``off``, ``memory`` and ``disk``."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -11,34 +8,25 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from hydra_cached.config import CacheOptions, Mode, Share
 
-
-def _callbacks() -> dict[str, Any]:
-    return {"callbacks": {"hydra_cached": {"_target_": "hydra_cached.callback.CacheCallback"}}}
-
-
-@dataclass
-class _Option:
-    """An option of the group: the typed node ``cache``, and the callback that reads it."""
-
-    cache: CacheOptions = field(default_factory=CacheOptions)
-    hydra: dict[str, Any] = field(default_factory=_callbacks)
+# No dataclasses in this module: the plugin scan of Hydra 1.3 runs it outside of sys.modules, where they fail.
+CALLBACK = {"callbacks": {"hydra_cached": {"_target_": "hydra_cached.callback.CacheCallback"}}}
+OPTIONS = {
+    "disk": CacheOptions(),
+    # Nothing is written to a disk, so there is no reason to let quick results go.
+    "memory": CacheOptions(dir=None, share=Share.equal, min_seconds=0.0),
+    "off": CacheOptions(mode=Mode.off),
+}
 
 
-def _store() -> None:
-    store = ConfigStore.instance()
-    options = {
-        "disk": CacheOptions(),
-        # Nothing is written to a disk, so there is no reason to let quick results go.
-        "memory": CacheOptions(dir=None, share=Share.equal, min_seconds=0.0),
-        "off": CacheOptions(mode=Mode.off),
-    }
-    # YAML reads a bare `off` as false, so that `- cache: off` in a defaults list asks for this name.
-    options["False"] = options["off"]
-    for name, node in options.items():
-        store.store(group="cache", name=name, node=_Option(node), package="_global_", provider="hydra-cached")
+def store_options() -> None:
+    """Put the group into Hydra's config store; the ``cache`` node of each option is typed."""
+    for name, options in OPTIONS.items():
+        node: dict[str, Any] = {"cache": options, "hydra": CALLBACK}
+        store = ConfigStore.instance()
+        store.store(group="cache", name=name, node=node, package="_global_", provider="hydra-cached")
 
 
-_store()
+store_options()
 
 
 class CacheSearchPath(SearchPathPlugin):
