@@ -61,5 +61,5 @@ def options_of(config: DictConfig) -> CacheOptions:
     node = OmegaConf.select(config, "cache")
     if node is None:
         return CacheOptions()
-    values = OmegaConf.to_container(node, resolve=True, enum_to_str=False)
-    return read_options(**{str(name): value for name, value in dict(values).items()})
+    values: Any = OmegaConf.to_container(node, resolve=True)
+    return read_options(**values)

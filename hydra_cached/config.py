@@ -96,4 +96,6 @@ def _choice(name: str, value: Any, choices: type[enum.Enum]) -> enum.Enum:
     try:
         return choices(value)
     except ValueError:
-        raise OptionError(name, f"must be one of {', '.join(c.name for c in choices)}, not {value!r}") from None
+        raise OptionError(
+            name, f"must be one of {', '.join(c.name for c in choices)}, not {value!r}"
+        ) from None

@@ -28,7 +28,9 @@ class LogLines:
     def __call__(self, event: Event) -> None:
         where = f"{event.path or 'the root'} ({event.target})"
         if event.kind is Kind.HIT:
-            self._detail("hit: %s, %.3g s instead of %.3g s [%s]", where, event.seconds, event.saved, _short(event))
+            self._detail(
+                "hit: %s, %.3g s instead of %.3g s [%s]", where, event.seconds, event.saved, _short(event)
+            )
         elif event.kind is Kind.SHARED:
             self._detail("shared: %s", where)
         elif event.kind is Kind.DAMAGED:

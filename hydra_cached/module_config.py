@@ -116,7 +116,9 @@ def _apply(config: Any, overrides: Sequence[str]) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException as error:
-        raise ConfigModuleError(f"override {error.override!r} is not in Hydra's grammar: {error.message}") from None
+        raise ConfigModuleError(
+            f"override {error.override!r} is not in Hydra's grammar: {error.message}"
+        ) from None
     for override in parsed:
         line = str(override.input_line)
         if override.is_sweep_override():
@@ -135,7 +137,9 @@ def _set(config: Any, line: str, override: Any) -> None:
             inner = at[step] = {}
         if not isinstance(inner, (dict, list)):
             place = ".".join(way[: done + 1])
-            raise ConfigModuleError(f"override {line!r} does not fit: there is nothing to go into at {place!r}")
+            raise ConfigModuleError(
+                f"override {line!r} does not fit: there is nothing to go into at {place!r}"
+            )
         at = inner
     present = _step(at, last, missing := object()) is not missing
     if override.is_delete():

@@ -131,10 +131,11 @@ class Seam:
 
     def __init__(self, current: Callable[[], Handler | None]) -> None:
         import hydra
-        from hydra._internal.instantiate import _instantiate2 as module
+        from hydra._internal.instantiate import _instantiate2
 
+        module: Any = _instantiate2
         self.version = str(hydra.__version__)
-        self._module: Any = module
+        self._module = module
         self._current = current
         self._users = 0
         self._lock = threading.RLock()
@@ -216,7 +217,9 @@ class Seam:
                 return step.value
             return step
 
-        def call_target(_target_: Any, _partial_: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> Any:
+        def call_target(
+            _target_: Any, _partial_: Any, args: Any, kwargs: Any, *rest: Any, **named: Any
+        ) -> Any:
             session = current()
             if session is None:
                 return original_call(_target_, _partial_, args, kwargs, *rest, **named)
@@ -367,5 +370,6 @@ def _step_to(parent: Any, reference: str) -> Any:
             node = _referred(node)
         if not isinstance(node, (DictConfig, ListConfig)):
             return None
-        node = node._get_node(int(part) if isinstance(node, ListConfig) else part)
+        step: Any = int(part) if isinstance(node, ListConfig) else part
+        node = node._get_node(step)
     return node

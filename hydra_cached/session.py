@@ -12,15 +12,15 @@ import math
 import sys
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra_cached import policy
+from hydra_cached.call import Call, Frame, Outcome
 from hydra_cached.config import CacheOptions, Mode
 from hydra_cached.errors import NotStorable, StrictError
 from hydra_cached.events import Event, Kind, Listener, Summary, summarise
@@ -35,54 +35,8 @@ from hydra_cached.shelf import Found, Shelf
 
 log = logging.getLogger("hydra_cached.session")
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """A stage's result, and what stands for it in the keys of the stages that receive it.
-
-    Args:
-        value: the result.
-        digest: digest of its content, if that is known.
-        trace: the stage's trace key, which stands for the result where there is no digest.
-        seconds: time that it and everything in it took when it was computed.
-        targets: target names and the canonical names that they stood for, for Hydra's target policy.
-    """
-
-    value: Any
-    digest: str | None
-    trace: str | None
-    seconds: float = 0.0
-    targets: frozenset[tuple[str, str]] = frozenset()
-
-    @property
-    def identity(self) -> bytes | None:
-        """What a dependant's trace key says of this result; None if nothing can stand for it."""
-        if self.digest is not None:
-            return b"content " + self.digest.encode()
-        return None if self.trace is None else b"trace " + self.trace.encode()
-
-
-@dataclass
-class _Frame:
-    """A stage on its way."""
-
-    stage: Stage
-    outcomes: dict[str, deque[Outcome]] = field(default_factory=lambda: defaultdict(deque))
-    seconds: float = 0.0
-    resolved: set[tuple[str, str]] = field(default_factory=set)
-    changed: bool = False
-
-    def identities(self) -> dict[int, bytes] | None:
-        """What stands for the results that the children had: by child; None if something does not."""
-        waiting = {shape: deque(outcomes) for shape, outcomes in self.outcomes.items()}
-        found: dict[int, bytes] = {}
-        for child in self.stage.children:
-            outcomes = waiting.get(child.shape)
-            identity = outcomes.popleft().identity if outcomes else None
-            if identity is None:
-                return None
-            found[id(child)] = identity
-        return found
+T = TypeVar("T")
+Steps = Generator[Run, Any, T]
 
 
 @dataclass(frozen=True)
@@ -92,48 +46,6 @@ class _Kept:
     digest: str | None = None
     size: int = 0
     stored: bool = False
-
-
-class _Call:
-    """One ``instantiate`` call: what is shared within it, and the stages that are on their way."""
-
-    def __init__(self, reader: Reader, share: str) -> None:
-        self.reader = reader
-        self._share = share
-        self._shared: dict[Any, Outcome] = {}
-        self._prepared: dict[str, deque[Outcome]] = defaultdict(deque)
-        self.frames: list[_Frame] = []
-
-    def available(self, stage: Stage) -> Outcome | None:
-        """The object that this stage gets in this call because another node had it made."""
-        return self._shared.get(self._sharing(stage))
-
-    def take_prepared(self, stage: Stage) -> Outcome | None:
-        """What was made for this stage ahead of Hydra's asking, because its dependant's key needed it."""
-        waiting = self._prepared.get(stage.shape) if stage.obstacle is None else None
-        return waiting.popleft() if waiting else None
-
-    def prepare(self, stage: Stage) -> Outcome | None:
-        """Put aside, until Hydra asks, what the stage on top has just had made."""
-        outcomes = self.frames[-1].outcomes[stage.shape]
-        if not outcomes:
-            return None
-        self._prepared[stage.shape].append(outcomes[-1])
-        return outcomes.pop()
-
-    def finish(self, stage: Stage, outcome: Outcome) -> None:
-        """Tell the dependant, and those who share."""
-        self._shared[self._sharing(stage)] = outcome
-        if self.frames and stage.obstacle is None:
-            self.frames[-1].outcomes[stage.shape].append(outcome)
-
-    def _sharing(self, stage: Stage) -> Any:
-        calling = (stage.mode["convert"], stage.mode["recursive"], stage.mode["partial"])
-        if self._share == "reference":
-            return stage.identity, calling
-        if self._share == "equal" and stage.obstacle is None:
-            return stage.shape
-        return object()
 
 
 class Session:
@@ -206,7 +118,7 @@ class Session:
             return (yield from self._stage(visit, call))
         share = self.options.share.value
         reader = Reader(self._code, self._file_digests.of, share, visit.aliases)
-        self._call = call = _Call(reader, share)
+        self._call = call = Call(reader, share)
         try:
             if is_target(visit.node, visit.overrides):
                 return (yield from self._stage(visit, call))
@@ -214,7 +126,7 @@ class Session:
         finally:
             self._call = None
 
-    def _stage(self, visit: Visit, call: _Call) -> Story:
+    def _stage(self, visit: Visit, call: Call) -> Story:
         # Key: the config and the code that it names, in one pass.
         modes = {"isolated": True} if self._seam.isolated() else {}
         stage = call.reader.read(
@@ -237,7 +149,7 @@ class Session:
             self._emit(Kind.SHARED, stage)
             return Served(shared.value, sorted(stage.all_names))
 
-        frame = _Frame(stage)
+        frame = Frame(stage)
         call.frames.append(frame)
         try:
             outcome, served = yield from self._way(stage, frame, visit, call)
@@ -249,9 +161,8 @@ class Session:
         call.finish(stage, outcome)
         return Served(outcome.value, sorted(stage.all_names)) if served else outcome.value
 
-    def _way(
-        self, stage: Stage, frame: _Frame, visit: Visit, call: _Call
-    ) -> Iterator[Any]:  # a Story that returns the outcome and whether it was served
+    def _way(self, stage: Stage, frame: Frame, visit: Visit, call: Call) -> Steps[tuple[Outcome, bool]]:
+        """From key to result; says whether the result was served."""
         refusal = policy.refusal(stage)
         if refusal is not None:
             value = yield Run(visit)
@@ -285,7 +196,7 @@ class Session:
         value = yield Run(visit)
         return self._publish(stage, frame, value, static), False
 
-    def _publish(self, stage: Stage, frame: _Frame, value: Any, static: str | None) -> Outcome:
+    def _publish(self, stage: Stage, frame: Frame, value: Any, static: str | None) -> Outcome:
         """Decide whether a computed result is kept, and keep it before anybody can change it."""
         trace: str | None = static
         if stage.children:
@@ -312,14 +223,14 @@ class Session:
         except OSError as error:
             problem = reason = f"the cache cannot be written: {error}"
         kind = Kind.RUN if problem is None else Kind.REFUSED
-        known = {"seconds": frame.seconds, "size": kept.size, "stored": kept.stored, "reason": reason or ""}
-        self._emit(kind, stage, key=trace, **known)
+        known: dict[str, Any] = {"size": kept.size, "stored": kept.stored, "reason": reason or ""}
+        self._emit(kind, stage, key=trace, seconds=frame.seconds, **known)
         if problem is not None and policy.unwanted(stage, frame.seconds, self.options) is None:
             self._strictly(stage, problem)
         # Equal code and config do not make an equal result then: nothing but the digest stands for it.
         return self._computed(stage, frame, value, kept.digest, None if stage.not_deterministic else trace)
 
-    def _problem(self, stage: Stage, frame: _Frame, value: Any, trace: str | None) -> str | None:
+    def _problem(self, stage: Stage, frame: Frame, value: Any, trace: str | None) -> str | None:
         """Why a result cannot be kept though its stage has a key."""
         if frame.changed:
             return "its config evaluates to something else each time"
@@ -327,14 +238,14 @@ class Session:
             return "it receives a result that nothing can stand for"
         return None if stage.partial else policy.uncacheable(value)
 
-    def _keep(self, shelf: Shelf, stage: Stage, frame: _Frame, value: Any, trace: str) -> _Kept:
+    def _keep(self, shelf: Shelf, stage: Stage, frame: Frame, value: Any, trace: str) -> _Kept:
         manifest = self._manifest(stage, frame, trace)
         size = shelf.keep(trace, value, manifest, self._digest)
         self._refreshed.add(trace)
         return _Kept(manifest["content"], size, stored=True)
 
     def _computed(
-        self, stage: Stage, frame: _Frame, value: Any, digest: str | None, trace: str | None
+        self, stage: Stage, frame: Frame, value: Any, digest: str | None, trace: str | None
     ) -> Outcome:
         inner = [outcome for outcomes in frame.outcomes.values() for outcome in outcomes]
         seconds = frame.seconds + sum(outcome.seconds for outcome in inner)
@@ -343,7 +254,7 @@ class Session:
             targets |= {(stage.target, name)}
         return Outcome(value, digest, trace, seconds, targets)
 
-    def _identity(self, child: Stage, visit: Visit, call: _Call) -> Iterator[Any]:
+    def _identity(self, child: Stage, visit: Visit, call: Call) -> Steps[bytes | None]:
         """What stands for a child's result: known from its entry, or found out by running it."""
         outcome = call.available(child)
         if outcome is None and child.partial and not child.unstable:
@@ -396,9 +307,7 @@ class Session:
             self._emit(Kind.DAMAGED, stage, key=key, reason=str(error))
             return None
 
-    def _authorised(
-        self, stage: Stage, resolved: Any, visit: Visit, found: Found | None = None
-    ) -> bool:
+    def _authorised(self, stage: Stage, resolved: Any, visit: Visit, found: Found | None = None) -> bool:
         """Whether Hydra would call all that a hit spares it; if not, Hydra shall say so itself."""
         if found is not None and found.manifest.get("policy") != self._seam.policy_version():
             # Another policy let these calls pass. Names are checked below; what it thought of arguments is not
@@ -409,7 +318,7 @@ class Session:
 
     # Keeping.
 
-    def _manifest(self, stage: Stage, frame: _Frame, trace: str) -> dict[str, Any]:
+    def _manifest(self, stage: Stage, frame: Frame, trace: str) -> dict[str, Any]:
         outcome = self._computed(stage, frame, None, None, trace)
         return {
             "target": stage.target,
@@ -435,16 +344,18 @@ class Session:
     def _strictly(self, stage: Stage, reason: str) -> None:
         if self.options.strict:
             where = stage.path or "the root"
-            raise StrictError(f"{where} ({stage.target}) could not be stored, and cache.strict is set: {reason}")
+            raise StrictError(
+                f"{where} ({stage.target}) could not be stored, and cache.strict is set: {reason}"
+            )
 
     # Helpers.
 
     @property
-    def _call(self) -> _Call | None:
+    def _call(self) -> Call | None:
         return getattr(self._local, "call", None)
 
     @_call.setter
-    def _call(self, call: _Call | None) -> None:
+    def _call(self, call: Call | None) -> None:
         self._local.call = call
 
     def _code(self, name: str) -> tuple[str, bool]:

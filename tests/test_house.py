@@ -15,6 +15,7 @@ FLOORS = [
     ["errors", "events", "marks", "config"],
     ["keys", "stores"],
     ["policy", "shelf", "logs", "seam"],
+    ["call"],
     ["session", "object_cache", "inventory"],
     ["api"],
     ["callback", "module_config"],

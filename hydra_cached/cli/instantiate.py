@@ -25,7 +25,12 @@ def parser() -> argparse.ArgumentParser:
     add("config", help="module that holds the config, as a dotted name; the current directory is searched")
     add("overrides", nargs="*", help="changes to the config in Hydra's grammar: a.b=1 +a.c=2 ~a.d")
     add("-o", "--config_object", default="config", metavar="OBJ", help="name of the object (default: config)")
-    add("-p", "--persist_cache", action="store_true", help="keep results on disk, and use those that are there")
+    add(
+        "-p",
+        "--persist_cache",
+        action="store_true",
+        help="keep results on disk, and use those that are there",
+    )
     add("-c", "--cache_dir", default="cache", metavar="DIR", help="where to keep them (default: cache)")
     add("-v", "--cache_verbose", action="store_true", help="log every look-up")
     add("-d", "--display_config", action="store_true", help="log the config as YAML before it is run")

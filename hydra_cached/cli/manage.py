@@ -21,7 +21,9 @@ OK, FOUND, USAGE = 0, 1, 2
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     result = argparse.ArgumentParser(prog="hydra-cached", description="Look into a cache of hydra-cached.")
-    result.add_argument("--dir", default=".hydra_cached", help="the cache's directory (default: .hydra_cached)")
+    result.add_argument(
+        "--dir", default=".hydra_cached", help="the cache's directory (default: .hydra_cached)"
+    )
     commands = result.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in (
         ("ls", "list the entries"),
@@ -72,7 +74,10 @@ def _stats(store: LocalStore, options: argparse.Namespace) -> int:
 def _verify(store: LocalStore, options: argparse.Namespace) -> int:
     found = [record for key in store.keys() if (record := read_record(store, key, unpickle=True)) is not None]
     bad = [record for record in found if record.damage]
-    lines = [*(f"{record.key[:16]}: {record.damage}" for record in bad), f"{len(found)} checked, {len(bad)} damaged"]
+    lines = [
+        *(f"{record.key[:16]}: {record.damage}" for record in bad),
+        f"{len(found)} checked, {len(bad)} damaged",
+    ]
     _print([dataclasses.asdict(record) for record in bad], "\n".join(lines), options)
     return FOUND if bad else OK
 

@@ -51,7 +51,9 @@ def _numpy() -> None:
 
     def dtype_text(dtype: Any) -> bytes:
         # `.str` of a structured dtype is only its size; its description has names, offsets and formats.
-        return (repr(dtype.descr) if dtype.names else dtype.str).encode() + repr(dtype.metadata or "").encode()
+        return (repr(dtype.descr) if dtype.names else dtype.str).encode() + repr(
+            dtype.metadata or ""
+        ).encode()
 
     def array(value: Any, encoder: Encoder, path: str) -> bytes:
         head = (type_name(type(value)).encode(), dtype_text(value.dtype), encoder.encode(value.shape))
@@ -76,7 +78,9 @@ def _numpy() -> None:
         return array(np.asarray(value), encoder, path)
 
     def random_state(value: Any, encoder: Encoder, path: str) -> bytes:
-        state = value.bit_generator.state if hasattr(value, "bit_generator") else value.get_state(legacy=False)
+        state = (
+            value.bit_generator.state if hasattr(value, "bit_generator") else value.get_state(legacy=False)
+        )
         return tagged(b"rng", type_name(type(value)).encode(), encoder.encode(state, path))
 
     register(np.ndarray, array)
@@ -126,7 +130,8 @@ def _pandas() -> None:
         labels = (encoder.encode(value.columns, path), encoder.encode(value.index, path))
         attrs = encoder.encode(value.attrs, path)
         columns = [
-            values(value.iloc[:, at].array, encoder, f"{path}[{name!r}]") for at, name in enumerate(value.columns)
+            values(value.iloc[:, at].array, encoder, f"{path}[{name!r}]")
+            for at, name in enumerate(value.columns)
         ]
         return tagged(b"pdframe", *labels, attrs, *columns)
 

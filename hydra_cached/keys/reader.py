@@ -162,7 +162,9 @@ class Reader:
             # A resolver that fails, a key that cannot be compared: Hydra will say what is wrong, or not care.
             problem = f"its config cannot be read: {_first_line(error)}"
         wrapped = _wrapped(names[0], node) if names else []
-        code, not_deterministic, unread = self._fingerprints([*names, *wrapped], named if problem is None else [])
+        code, not_deterministic, unread = self._fingerprints(
+            [*names, *wrapped], named if problem is None else []
+        )
         files = {}
         for name in special.files:
             try:
@@ -231,7 +233,8 @@ class Reader:
             names = [name for name in mapping if not _is_cache_node(value, name)]
             keys = tuple(self._encoder.encode(name, path) for name in names)
             parts = tuple(
-                MISSING if mapping.is_missing(name) else part(mapping[name], f"{path}.{name}") for name in names
+                MISSING if mapping.is_missing(name) else part(mapping[name], f"{path}.{name}")
+                for name in names
             )
             return Items(_structured_name(value, convert), keys, tuple(names), parts)
         kind = b"tuple" if type(value) is tuple or _is_tuple_config(value) else b"list"

@@ -27,7 +27,14 @@ def entries_table(found: Sequence[Record]) -> str:
     """One line per entry, the youngest first; links are left out."""
     entries = sorted((r for r in found if not r.link), key=lambda record: record.created, reverse=True)
     rows = [
-        (r.key[:12], r.damage or r.target, r.path, f"{r.seconds:.2f} s", size(r.size), r.created.replace("T", " "))
+        (
+            r.key[:12],
+            r.damage or r.target,
+            r.path,
+            f"{r.seconds:.2f} s",
+            size(r.size),
+            r.created.replace("T", " "),
+        )
         for r in entries
     ]
     return table(("key", "target", "path", "took", "size", "stored"), rows, frozenset({3, 4}))

@@ -36,7 +36,9 @@ def config_to_yaml(config: Any) -> str:
             after its shortest path), OmegaConf containers, or a dataclass.
     """
     shown = _plain(config, {})
-    return str(yaml.dump(shown, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True))
+    return str(
+        yaml.dump(shown, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True)
+    )
 
 
 def _plain(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
