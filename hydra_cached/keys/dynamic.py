@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from hydra_cached.keys.scopes import ANYTHING, Absolute, Chain
+from hydra_cached.keys.scopes import ANYTHING, Absolute, Chain, chain_of
 
 if TYPE_CHECKING:
     from hydra_cached.keys.normal import Context, Walk
@@ -53,8 +53,6 @@ _BLIND_DECORATORS = frozenset(
 
 def may_read_annotations(decorators: Iterable[ast.expr], resolve: Callable[[Chain], str | None]) -> bool:
     """Whether a decorator, for all that is known, could turn annotations into behaviour."""
-    from hydra_cached.keys.normal import chain_of
-
     for decorator in decorators:
         chain = chain_of(decorator.func if isinstance(decorator, ast.Call) else decorator)
         if chain is None:
@@ -96,8 +94,6 @@ def look_at_call(walk: Walk, node: ast.Call) -> bool:
     Returns:
         True if the call was written out here, False if it is an ordinary one.
     """
-    from hydra_cached.keys.normal import chain_of
-
     for keyword in node.keywords:
         if keyword.arg in ("_target_", "_zen_target") and (text := _constant(keyword.value)) is not None:
             walk.paths.add(text)
@@ -133,8 +129,6 @@ def look_at_call(walk: Walk, node: ast.Call) -> bool:
 
 
 def _look_at_attribute_call(walk: Walk, node: ast.Call, full_name: str) -> bool:
-    from hydra_cached.keys.normal import chain_of
-
     chain = chain_of(node.args[0]) if len(node.args) > 1 else None
     if chain is None:
         return False
@@ -149,8 +143,6 @@ def _look_at_attribute_call(walk: Walk, node: ast.Call, full_name: str) -> bool:
 
 def look_at_subscript(walk: Walk, node: ast.Subscript) -> bool:
     """Follow ``globals()["f"]`` and ``sys.modules["a.b"]``; True if it was written out here."""
-    from hydra_cached.keys.normal import chain_of
-
     name = _constant(node.slice)
     if name is None:
         return False
@@ -170,8 +162,6 @@ def look_at_subscript(walk: Walk, node: ast.Subscript) -> bool:
 
 def look_at_comparison(walk: Walk, node: ast.Compare) -> bool:
     """``"torch" in sys.modules`` asks nothing of the modules' code; True if it was written out here."""
-    from hydra_cached.keys.normal import chain_of
-
     if len(node.ops) != 1 or not isinstance(node.ops[0], (ast.In, ast.NotIn)):
         return False
     chain = chain_of(node.comparators[0])
@@ -185,8 +175,6 @@ def look_at_comparison(walk: Walk, node: ast.Compare) -> bool:
 
 def look_at_attribute(walk: Walk, node: ast.Attribute) -> bool:
     """Follow ``import_module("a.b").c``; True if it was written out here."""
-    from hydra_cached.keys.normal import chain_of
-
     names: list[str] = []
     inner: ast.expr = node
     while isinstance(inner, ast.Attribute):
@@ -207,8 +195,6 @@ def look_at_attribute(walk: Walk, node: ast.Attribute) -> bool:
 
 def _write_quietly(walk: Walk, node: ast.Call, skip: int) -> None:
     """Write a call's normal form without taking its function and first arguments for mentions."""
-    from hydra_cached.keys.normal import chain_of
-
     walk.out.append("Call(" + ".".join(chain_of(node.func) or ()))
     for index, argument in enumerate(node.args):
         if index < skip:

@@ -1,0 +1,210 @@
+"""Fingerprints of code, read from source without importing the target.
+
+>>> CodeIndex().fingerprint("project.text.tokenize").digest  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from blake3 import blake3
+
+from hydra_cached.keys.marks import is_not_deterministic
+from hydra_cached.keys.modules import Modules
+from hydra_cached.keys.reach import Reach
+from hydra_cached.keys.resolve import Key, Meaning, Resolver
+from hydra_cached.keys.source import Located, is_racy, listing, stamp_of
+
+Scope = Literal["project", "target", "off"]
+_SCOPES = ("project", "target", "off")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What the code behind a target is.
+
+    Attributes:
+        digest: hex blake3 of the scope and the sorted parts.
+        parts: what the digest consists of, by name: ``project.text.tokenize`` -> digest of its normal form,
+            ``project.text:<module level>`` -> digest of statements that act on import, ``whole module
+            project.plugins`` -> digest, ``scikit-learn`` -> version, ``python`` -> minor version.
+        not_deterministic: the target is decorated with :func:`hydra_cached.not_deterministic`.
+        files: source files that were read -> (modification time in ns, size in bytes).
+        notes: what could not be followed statically, in words for a person.
+    """
+
+    digest: str
+    parts: Mapping[str, str]
+    not_deterministic: bool = False
+    files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class CodeNotFound(Exception):
+    """The definition of a target cannot be found without running code.
+
+    Attributes:
+        target: the dotted name.
+        reason: why, in words.
+    """
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target = target
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"no code found for {self.target}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    fingerprint: Fingerprint
+    path: tuple[str, ...]
+    stamps: Mapping[str, tuple[int, int, int]]
+    directories: Mapping[str, tuple[int, frozenset[str]]]
+
+
+class CodeIndex:
+    """Makes fingerprints; remembers parsed files and finished fingerprints for as long as they hold.
+
+    One per session. Threads may share it: one looks at a time.
+    """
+
+    def __init__(self) -> None:
+        self._modules = Modules()
+        self._lock = threading.RLock()
+        self._memo: dict[tuple[str, str], _Remembered] = {}
+
+    def fingerprint(self, target: str, scope: str = "project") -> Fingerprint:
+        """Fingerprint the code behind a dotted name.
+
+        Args:
+            target: ``package.module.name``, also of methods of classes and of module-level objects.
+            scope: ``project`` (the target and all first-party code that it reaches; distributions by
+                version), ``target`` (its own definition only) or ``off`` (nothing: a constant).
+
+        Raises:
+            CodeNotFound: neither source nor a loaded object was found under this name.
+            ValueError: no such scope.
+        """
+        if scope not in _SCOPES:
+            raise ValueError(f"scope is {scope!r}, must be one of {', '.join(_SCOPES)}")
+        with self._lock:
+            known = self._memo.get((target, scope))
+            if known is not None and _holds(known):
+                return known.fingerprint
+            self._modules.begin()
+            made = _Look(self._modules, target, scope).fingerprint()
+            remembered = self._remember(made)
+            if remembered is not None:
+                self._memo[target, scope] = remembered
+            return made
+
+    def _remember(self, made: Fingerprint) -> _Remembered | None:
+        directories = {}
+        for path, names in self._modules.finder.directories.items():
+            stamp = stamp_of(path)
+            directories[path] = (stamp[0] if stamp else 0, names)
+        stamps = dict(self._modules.files)
+        return _Remembered(made, tuple(sys.path), stamps, directories)
+
+
+def _holds(known: _Remembered) -> bool:
+    """Whether files and directories are as they were when the fingerprint was made."""
+    if known.path != tuple(sys.path):
+        return False
+    for path, stamp in known.stamps.items():
+        if stamp_of(path) != stamp or is_racy(stamp):
+            return False
+    for path, (modified, names) in known.directories.items():
+        status = stamp_of(path)
+        now = status[0] if status else 0
+        if now != modified or (status is not None and is_racy(status)):
+            if listing(path) != names:
+                return False
+    return True
+
+
+class _Look:
+    """One fingerprint in the making."""
+
+    def __init__(self, modules: Modules, target: str, scope: str) -> None:
+        self.modules = modules
+        self.resolver = Resolver(modules)
+        self.target = target
+        self.scope = scope
+        self.names = tuple(target.split("."))
+
+    def fingerprint(self) -> Fingerprint:
+        located = self.modules.locate(self.names[0]) if all(self.names) else None
+        if located is None or located.owner != "first-party":
+            return self._foreign(located)
+        keys = self._keys()
+        parts: dict[str, str] = {}
+        notes: set[str] = set()
+        if not keys:
+            raise CodeNotFound(self.target, "no such name in the source")
+        if self.scope == "project":
+            reach = Reach(self.modules)
+            reach.need(self.names[0], self.names[1:])
+            parts, notes = reach.parts(), reach.notes
+        elif self.scope == "target":
+            for meaning in keys:
+                parts.update(self._own_parts(meaning))
+        marked = is_not_deterministic(self.resolver, keys)
+        return self._made(parts, marked, notes)
+
+    def _made(self, parts: dict[str, str], marked: bool = False, notes: set[str] | None = None) -> Fingerprint:
+        state = blake3(self.scope.encode())
+        for name in sorted(parts):
+            state.update(f"\0{name}\0{parts[name]}".encode("utf-8", "surrogatepass"))
+        files = {path: stamp[:2] for path, stamp in sorted(self.modules.files.items())}
+        shown = MappingProxyType(dict(sorted(parts.items())))
+        return Fingerprint(state.hexdigest(), shown, marked, MappingProxyType(files), tuple(sorted(notes or ())))
+
+    def _keys(self) -> list[Meaning]:
+        found = self.resolver.from_module(self.names[0], self.names[1:])
+        return [meaning for meaning in found if meaning.key is None or self._is_bound(meaning.key)]
+
+    def _is_bound(self, key: Key) -> bool:
+        module = self.modules.get(key[0])
+        if module is None:
+            return False
+        return bool(module.live_binders(key[1]) or module.opaque or module.live_binders("__getattr__"))
+
+    def _own_parts(self, meaning: Meaning) -> dict[str, str]:
+        if meaning.key is None:
+            return self._version_parts(meaning.external)
+        module = self.modules.get(meaning.key[0])
+        assert module is not None
+        digests = [unit.form(module, False, False).digest for unit in module.live_binders(meaning.key[1])]
+        return {".".join(meaning.key): blake3("\0".join(digests).encode()).hexdigest()[:32]}
+
+    def _version_parts(self, name: str) -> dict[str, str]:
+        """Parts for what is not the project's own: distribution and version."""
+        pieces = name.split(".")
+        found: Located | None = None
+        for count in range(1, len(pieces) + 1):
+            located = self.modules.locate(".".join(pieces[:count]))
+            if located is None:
+                break
+            found = located
+        if found is None or found.owner == "stdlib":
+            return {"python": f"{sys.version_info.major}.{sys.version_info.minor}"} if found else {}
+        if found.distribution is None:
+            return {}
+        return {found.distribution[0]: found.distribution[1]}
+
+    def _foreign(self, located: Located | None) -> Fingerprint:
+        if located is None:
+            raise CodeNotFound(self.target, "no module of this name" + os.sep * 0)
+        if self.scope == "off":
+            return self._made({})
+        return self._made(self._version_parts(self.target))

@@ -1,0 +1,215 @@
+"""Which statements change objects that other names hold: registries, patched classes, filled lists.
+
+An import executes more than bindings: ``REGISTRY["a"] = f``, ``items.append(x)``, ``@register("a")`` where
+``register`` writes to a registry, a subclass of a class with ``__init_subclass__``. Whoever uses the
+changed object depends on these statements, wherever they stand.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from hydra_cached.keys.bindings import Call, Module, Unit
+from hydra_cached.keys.resolve import Key, Meaning, Resolver
+from hydra_cached.keys.scopes import Chain, Mentions
+
+_ALL = 1 << 30
+# Calls from outside the project that leave what they are given as it is.
+_READING = frozenset(
+    "builtins." + name
+    for name in "abs all any bool bytes callable dict enumerate filter float format frozenset getattr hasattr hash "
+    "id int isinstance issubclass len list map max min object print range repr reversed round set slice sorted "
+    "str sum super tuple type vars zip".split()
+) | frozenset(
+    "functools.partial functools.reduce itertools.chain itertools.product operator.itemgetter "
+    "collections.namedtuple collections.OrderedDict collections.Counter collections.defaultdict "
+    "collections.ChainMap types.MappingProxyType typing.cast typing.NamedTuple typing.TypeVar typing.NewType "
+    "dataclasses.replace dataclasses.asdict dataclasses.field copy.copy copy.deepcopy json.dumps re.compile "
+    "pathlib.Path os.path.join os.path.dirname os.path.abspath os.path.basename os.environ.get os.getenv "
+    "enum.Enum enum.IntEnum logging.getLogger numpy.array numpy.asarray".split()
+)
+_READING_METHODS = frozenset(
+    "copy count endswith format get index items join keys lower split startswith strip upper values".split()
+)
+_HARMLESS = ("logging.", "warnings.", "builtins.print", "atexit.register", "faulthandler.", "rich.traceback.")
+
+
+class Effects:
+    """Answers, memoised, what statements change; one per look."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._modules = resolver.modules
+        self._closed: dict[Key, tuple[frozenset[Key], frozenset[Key]]] = {}
+
+    def changes(self, module: Module, unit: Unit) -> set[Key]:
+        """Names, here or in other modules, whose objects a statement changes when it is imported."""
+        changed: set[Key] = set()
+        for chain in unit.stores:
+            changed |= {m.key for m in self._resolver.meanings(module, chain) if m.key is not None}
+        for call in unit.calls:
+            changed |= self._changes_by_call(module, call)
+        return changed - {(module.name, name) for name in unit.binds}
+
+    def is_effect(self, module: Module, unit: Unit) -> bool:
+        """Whether a statement acts on something outside the project's own variables."""
+        for chain in unit.stores:
+            if any(meaning.key is None for meaning in self._resolver.meanings(module, chain)):
+                return True
+        return any(call.kind == "bare" and self._acts(module, call) for call in unit.calls)
+
+    def _acts(self, module: Module, call: Call) -> bool:
+        meanings = self._resolver.meanings(module, call.function)
+        if not meanings:
+            return True
+        for meaning in meanings:
+            if meaning.key is None:
+                if meaning.external in _READING or meaning.external.startswith(_HARMLESS):
+                    continue
+                if meaning.external.startswith("builtins."):
+                    given = [m for chain in call.given for m in self._resolver.meanings(module, chain)]
+                    if given and all(m.key is not None for m in given):
+                        continue  # setattr(own, ..): a change, not an effect
+                return True
+            kind = self._resolver.kind(meaning.key)
+            if not meaning.rest or kind == "class":
+                return True
+            if kind == "variable" and self._made_by_own_code(meaning.key):
+                return True
+        return False
+
+    def _made_by_own_code(self, key: Key) -> bool:
+        module = self._modules.get(key[0])
+        for unit in module.live_binders(key[1]) if module is not None else ():
+            for call in unit.calls:
+                assert module is not None
+                if any(m.key is not None for m in self._resolver.meanings(module, call.function)):
+                    return True
+        return False
+
+    def _changes_by_call(self, module: Module, call: Call) -> set[Key]:
+        changed: set[Key] = set()
+        meanings = self._resolver.meanings(module, call.function)
+        if call.kind == "bases":
+            for meaning in meanings:
+                if meaning.key is not None and self.registers(meaning.key):
+                    changed |= {meaning.key} | self.written(meaning.key)
+            return changed
+        patches = False
+        reading = bool(meanings)
+        for meaning in meanings:
+            if meaning.key is None:
+                reading &= meaning.external in _READING
+                continue
+            reading = False
+            limit = {"decorator": 0, "decorator-call": 1}.get(call.kind, 0)
+            changed |= self._written_by(meaning.key, limit)
+            patches |= self._patches(meaning.key, "patches_parameters")
+            if meaning.rest and self._changes_receiver(meaning, call.kind):
+                changed.add(meaning.key)
+        if not reading:
+            changed |= self._changes_given(module, call, patches)
+        return changed
+
+    def _changes_receiver(self, meaning: Meaning, kind: str) -> bool:
+        assert meaning.key is not None
+        bound = self._resolver.kind(meaning.key)
+        if bound in ("constant", "logger"):
+            return False
+        if kind == "value" and bound == "class":
+            return self._patches(meaning.key, "patches_class")
+        return not (kind == "value" and meaning.rest[-1] in _READING_METHODS)
+
+    def _changes_given(self, module: Module, call: Call, patches: bool) -> set[Key]:
+        changed: set[Key] = set()
+        for chain in call.given:
+            for meaning in self._resolver.meanings(module, chain):
+                if meaning.key is None:
+                    continue
+                bound = self._resolver.kind(meaning.key)
+                if bound == "variable" or bound in ("function", "class") and (patches or call.kind == "bare"):
+                    changed.add(meaning.key)
+        return changed
+
+    def registers(self, key: Key, seen: frozenset[Key] = frozenset()) -> bool:
+        """Whether defining a subclass of this class runs first-party code."""
+        module = self._modules.get(key[0])
+        if module is None or key in seen:
+            return False
+        for unit in module.live_binders(key[1]):
+            node = unit.node
+            if not isinstance(node, ast.ClassDef):
+                continue
+            if any(getattr(inner, "name", None) == "__init_subclass__" for inner in node.body):
+                return True
+            for call in unit.calls:
+                if call.kind != "bases":
+                    continue
+                for meaning in self._resolver.meanings(module, call.function):
+                    if meaning.external == "builtins.type":
+                        return True  # a metaclass
+                    if meaning.key is not None and self.registers(meaning.key, seen | {key}):
+                        return True
+        return False
+
+    def _patches(self, key: Key, what: str) -> bool:
+        module = self._modules.get(key[0])
+        units = module.live_binders(key[1]) if module is not None else []
+        return any(getattr(unit.form(module, False, False).mentions, what) for unit in units if module)
+
+    def written(self, key: Key) -> frozenset[Key]:
+        """Names whose objects may be changed when this one is called, by itself or by what it calls."""
+        return self._closure(key)[0]
+
+    def read(self, key: Key) -> frozenset[Key]:
+        """All names that this one mentions, directly or through others, and itself."""
+        return self._closure(key)[1]
+
+    def _closure(self, key: Key) -> tuple[frozenset[Key], frozenset[Key]]:
+        if key not in self._closed:
+            found: set[Key] = set()
+            reached = {key}
+            queue = [key]
+            while queue:
+                own, mentioned = self._step(queue.pop(), _ALL)
+                found |= own
+                queue += mentioned - reached
+                reached |= mentioned
+            self._closed[key] = frozenset(found), frozenset(reached)
+        return self._closed[key]
+
+    def _written_by(self, key: Key, limit: int) -> set[Key]:
+        own, mentioned = self._step(key, limit)
+        for other in mentioned - {key}:
+            own |= self.written(other)
+        return own
+
+    def _step(self, key: Key, limit: int) -> tuple[set[Key], set[Key]]:
+        """What the definition of a name changes itself, and whom it mentions, down to a depth."""
+        module = self._modules.get(key[0])
+        changed: set[Key] = set()
+        mentioned: set[Key] = set()
+        for unit in module.live_binders(key[1]) if module is not None else ():
+            assert module is not None
+            found: Mentions = unit.form(module, False, False).mentions
+            changed |= {(module.name, name) for name in found.rebound}
+            for chain, depth in found.writes.items():
+                if depth <= limit:
+                    changed |= self._keys(self._resolver.meanings(module, chain))
+            for (base, rest), depth in found.absolute_writes.items():
+                if depth <= limit:
+                    changed |= self._keys(self._resolver.from_module(base, rest))
+            for chain, depth in found.chains.items():
+                if depth <= limit:
+                    mentioned |= self._keys(self._resolver.meanings(module, chain))
+            for base, rest in found.absolute:
+                mentioned |= self._keys(self._resolver.from_module(base, _without_marks(rest)))
+        changed = {other for other in changed if self._resolver.kind(other) not in ("constant", "logger")}
+        return changed, mentioned
+
+    def _keys(self, meanings: list[Meaning]) -> set[Key]:
+        return {meaning.key for meaning in meanings if meaning.key is not None}
+
+
+def _without_marks(chain: Chain) -> Chain:
+    return tuple(name for name in chain if name not in ("", "*", "**"))

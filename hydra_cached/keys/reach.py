@@ -1,0 +1,408 @@
+"""All that a target reaches: definitions, constants, statements, modules, distributions.
+
+A worklist over names. Needing a name takes every statement that binds it or changes its object; taking a
+statement needs every name that it mentions. Modules that get imported on the way add what their import
+does. The result does not depend on the order of the work.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable
+
+from blake3 import blake3
+
+from hydra_cached.keys.bindings import Module, Unit
+from hydra_cached.keys.dynamic import EVERYTHING_INSIDE
+from hydra_cached.keys.effects import Effects
+from hydra_cached.keys.modules import Modules
+from hydra_cached.keys.resolve import Key, Resolver
+from hydra_cached.keys.scopes import ANYTHING, Chain
+from hydra_cached.keys.source import Located, parents
+
+_BUILTINS = frozenset(dir(builtins))
+_IMPORT_NAMES = frozenset(
+    "__name__ __file__ __path__ __package__ __spec__ __loader__ __builtins__ __cached__ __version__".split()
+)
+Taken = tuple[str, int]  # (module, index of the unit)
+
+
+class Reach:
+    """One walk from one target.
+
+    Attributes:
+        distributions: third-party distributions in use, name -> version.
+        notes: what could not be followed, in words.
+    """
+
+    def __init__(self, modules: Modules) -> None:
+        self.modules = modules
+        self.resolver = Resolver(modules)
+        self.effects = Effects(self.resolver)
+        self.distributions: dict[str, str] = {}
+        self.notes: set[str] = set()
+        self._order: dict[str, Module] = {}
+        self._entered: set[str] = set()
+        self._needed: dict[Key, None] = {}
+        self._followed: set[tuple[str, Chain]] = set()
+        self._whole: dict[str, None] = {}
+        self._changers: dict[Key, list[tuple[Module, Unit]]] = {}
+        self._effects: dict[str, list[Unit]] = {}
+        self._taken: dict[Taken, tuple[Module, Unit]] = {}
+        self._walked: dict[Taken, tuple[bool, bool]] = {}
+        self._queue: list[tuple[Module, Unit]] = []
+        self._reads: set[str] = set()
+        self._annotated: set[Taken] = set()
+
+    # -- the walk
+
+    def need(self, name: str, chain: Chain) -> None:
+        """Take what ``chain``, looked up from module ``name``, denotes, and all that it reaches."""
+        self._follow(None, name, chain)
+        self.run()
+
+    def run(self) -> None:
+        """Work until nothing new turns up."""
+        while True:
+            while self._queue:
+                self._walk(*self._queue.pop())
+            again = [pair for taken, pair in self._taken.items() if self._walked[taken] != self._counts(taken)]
+            if not again:
+                return
+            self._queue += again
+
+    def _counts(self, taken: Taken) -> tuple[bool, bool]:
+        """Whether annotations and docstrings of a statement count."""
+        return "annotations" in self._reads or taken in self._annotated, "docs" in self._reads
+
+    def _take(self, module: Module, unit: Unit) -> None:
+        taken = (module.name, unit.index)
+        if taken not in self._taken:
+            self._taken[taken] = module, unit
+            self._walked[taken] = (False, False)
+            self._queue.append((module, unit))
+
+    def _walk(self, module: Module, unit: Unit) -> None:
+        taken = (module.name, unit.index)
+        self._walked[taken] = counts = self._counts(taken)
+        form = unit.form(module, *counts)
+        self._reads |= form.reads
+        if "subclasses" in form.reads:
+            self._index_subclasses()
+        for chain in form.mentions.chains:
+            self._mention(module, chain)
+        for base, chain in form.mentions.absolute:
+            self._follow(module, base, chain)
+        for path in form.paths:
+            self._follow_path(module, path)
+        for puzzle in form.puzzles:
+            self._take_whole(module.name, f"{module.name}: {puzzle}: the whole module counts")
+            self._follow_strings(module)
+        if isinstance(unit.node, ast.ClassDef):
+            self._look_at_bases(module, unit, unit.node)
+
+    def _mention(self, module: Module, chain: Chain) -> None:
+        root = chain[0]
+        if (module.name, chain) in self._followed:
+            return
+        self._followed.add((module.name, chain))
+        if root in _BUILTINS and root not in module.binders and not module.stars:
+            return
+        self._need_key((module.name, root))
+        for base, rest in module.imports.get(root, ()):
+            self._follow(module, base, rest + chain[1:])
+        for unit, source in module.stars:
+            if self.modules.is_first_party(source):
+                if self.resolver.provides(source, root):
+                    self._take_binder((module.name, root), module, unit)
+                    self._follow(module, source, chain)
+            elif root not in module.binders:
+                self._follow(module, source, chain)
+
+    def _take_binder(self, key: Key, module: Module, unit: Unit) -> None:
+        pairs = self._changers.setdefault(key, [])
+        if not any(known is unit for _, known in pairs):
+            pairs.append((module, unit))
+        self._take(module, unit)
+
+    def _need_key(self, key: Key) -> None:
+        if key in self._needed:
+            return
+        self._needed[key] = None
+        module = self.modules.get(key[0])
+        for unit in module.live_binders(key[1]) if module is not None else ():
+            assert module is not None
+            self._take(module, unit)
+        for changing, unit in self._changers.get(key, ()):
+            self._take(changing, unit)
+
+    def _follow(self, origin: Module | None, name: str, chain: Chain) -> None:
+        """Take what ``name.chain`` denotes; ``origin`` is the module that mentions it."""
+        if chain and chain[-1] == "":
+            self._enter(name)
+            if len(chain) == 2:
+                self._enter_member(name, chain[0])
+            return
+        located = self.modules.locate(name)
+        if located is None or located.owner == "stdlib":
+            return
+        if located.owner == "third-party":
+            self._follow_third_party(located, chain)
+            return
+        if not self.modules.is_first_party(name):
+            return
+        self._enter(name)
+        module = self.modules.get(name)
+        if module is not None and module.opaque is not None:
+            self._take_whole(name, f"{name}: no source that can be parsed: the whole file counts")
+            return
+        if not chain:
+            self._take_whole(name, f"{name}: used as a value: the whole module counts")
+        elif chain[0] == EVERYTHING_INSIDE:
+            self._take_all_inside(located)
+        elif chain[0] == ANYTHING or chain[0] == "__dict__":
+            self._take_whole(name, f"{name}: an attribute with a computed name: the whole module counts")
+            if origin is not None and chain[0] == ANYTHING:
+                self._take_whole(
+                    origin.name,
+                    f"{origin.name}: an attribute of {name} with a computed name: the whole module counts",
+                )
+        else:
+            self._follow_attribute(origin, located, module, chain)
+
+    def _follow_attribute(
+        self, origin: Module | None, located: Located, module: Module | None, chain: Chain
+    ) -> None:
+        name, head = located.name, chain[0]
+        submodule = f"{name}.{head}"
+        if module is not None and self.resolver.defines(module, head):
+            self._mention(module, chain)
+            if len(chain) > 1 and located.is_package:
+                inner = self.modules.get(submodule)
+                if inner is not None and self.resolver.defines(inner, chain[1]):
+                    self._follow(origin, submodule, chain[1:])
+            return
+        if located.is_package and self.modules.locate(submodule) is not None:
+            if module is not None and head in module.binders:
+                self._need_key((name, head))
+            self._follow(origin, submodule, chain[1:])
+            return
+        if module is None or head in _IMPORT_NAMES:
+            return
+        self._need_key((name, head))
+        if module.live_binders("__getattr__"):
+            self.notes.add(f"{name}: {head} comes from the module's __getattr__")
+            self._mention(module, ("__getattr__",))
+            for inner_name in self._all_inside(located):
+                inner = self.modules.get(inner_name)
+                if inner is not None and inner.live_binders(head):
+                    self._follow(origin, inner_name, chain)
+        elif any(not self.modules.is_first_party(source) for _, source in module.stars):
+            self._mention(module, chain)
+        elif not self._changers.get((name, head)) and not head.startswith("__"):
+            self._take_whole(name, f"{name}: {head} is not defined where it can be seen: the whole module counts")
+
+    def _follow_third_party(self, located: Located, chain: Chain) -> None:
+        if located.distribution is not None:
+            self.distributions[located.distribution[0]] = located.distribution[1]
+        for part in chain:
+            # Parts of a namespace package belong to other distributions.
+            if located.path is not None or not part.isidentifier():
+                return
+            inner = self.modules.locate(f"{located.name}.{part}")
+            if inner is None:
+                return
+            located = inner
+            if located.distribution is not None:
+                self.distributions[located.distribution[0]] = located.distribution[1]
+
+    def _follow_path(self, module: Module, path: str) -> None:
+        parts = path.split(".")
+        if all(part.isidentifier() for part in parts) and self.modules.locate(parts[0]) is not None:
+            self._follow(module, parts[0], tuple(parts[1:]))
+
+    def _follow_strings(self, module: Module) -> None:
+        """Take first-party modules that are named by strings beside an import of a computed name."""
+        for text in set(module.strings()):
+            name = text.partition(":")[0]
+            if name.startswith("."):
+                name = module.package + "." + name.lstrip(".")
+            if not all(part.isidentifier() for part in name.split(".")) or name == module.name:
+                continue
+            while name and not (self.modules.is_first_party(name) and self.modules.get(name)):
+                name = name.rpartition(".")[0]
+            if name and name != module.name and not module.name.startswith(name + "."):
+                self._take_whole(name, f"{name}: named by a string in {module.name}: the whole module counts")
+
+    def _take_whole(self, name: str, note: str) -> None:
+        self.notes.add(note)
+        if name in self._whole:
+            return
+        self._whole[name] = None
+        module = self.modules.get(name)
+        if module is None:
+            return
+        for unit in module.units:
+            if not unit.in_main or name == "__main__":
+                self._take(module, unit)
+        for bound in module.binders:
+            if module.live_binders(bound):
+                self._mention(module, (bound,))
+        for _, source in module.stars:
+            self._follow(module, source, (ANYTHING,))
+
+    def _take_all_inside(self, located: Located) -> None:
+        for name in self._all_inside(located):
+            self._enter(name)
+            self._take_whole(name, f"{name}: imported by a computed name: the whole module counts")
+
+    def _all_inside(self, located: Located) -> list[str]:
+        found: list[str] = []
+        for name in self.modules.finder.submodules(located):
+            inner = self.modules.locate(name)
+            if inner is not None and inner.owner == "first-party":
+                found.append(name)
+                found += self._all_inside(inner) if inner.is_package else []
+        return found
+
+    def _look_at_bases(self, module: Module, unit: Unit, node: ast.ClassDef) -> None:
+        """Annotations of a plain class count if a decorator or a foreign base of a subclass may read them."""
+        own: set[Key] = set()
+        foreign = bool(node.decorator_list or node.keywords)
+        for call in unit.calls:
+            if call.kind == "bases":
+                for meaning in self.resolver.meanings(module, call.function):
+                    if meaning.key is not None:
+                        own.add(meaning.key)
+                    elif not meaning.external.startswith(("builtins.", "abc.", "typing.Generic")):
+                        foreign = True
+        foreign = foreign or (module.name, unit.index) in self._annotated
+        for key in own if foreign else ():
+            base = self.modules.get(key[0])
+            for binder in base.live_binders(key[1]) if base is not None else ():
+                if isinstance(binder.node, ast.ClassDef) and (key[0], binder.index) not in self._annotated:
+                    self._annotated.add((key[0], binder.index))
+                    assert base is not None
+                    if (key[0], binder.index) in self._taken:
+                        self._queue.append((base, binder))
+
+    # -- modules
+
+    def _enter(self, name: str) -> None:
+        """Note that a module gets imported: its own imports, its effects, what it changes elsewhere."""
+        if name in self._entered or not self.modules.is_first_party(name):
+            return
+        self._entered.add(name)
+        for parent in parents(name):
+            self._enter(parent)
+        module = self.modules.get(name)
+        if module is None:
+            return
+        for base, member in module.loads:
+            self._enter(base)
+            if member is not None:
+                self._enter_member(base, member)
+        self._order[name] = module
+        for unit in module.units:
+            if unit.in_main and name != "__main__":
+                continue
+            for key in sorted(self.effects.changes(module, unit)):
+                self._changers.setdefault(key, []).append((module, unit))
+                if key in self._needed:
+                    self._take(module, unit)
+        for unit in module.effects:
+            if self.effects.is_effect(module, unit):
+                self._effects.setdefault(name, []).append(unit)
+                self._take(module, unit)
+        if "subclasses" in self._reads:
+            self._index_subclasses()
+
+    def _enter_member(self, name: str, member: str) -> None:
+        module = self.modules.get(name)
+        if self.modules.is_first_party(name) and (module is None or not self.resolver.defines(module, member)):
+            self._enter(f"{name}.{member}")
+
+    def _index_subclasses(self) -> None:
+        """From now on, every imported subclass of a needed class counts."""
+        for module in list(self._order.values()):
+            for unit in module.units:
+                for call in unit.calls if isinstance(unit.node, ast.ClassDef) else ():
+                    if call.kind != "bases":
+                        continue
+                    for meaning in self.resolver.meanings(module, call.function):
+                        if meaning.key is None:
+                            continue
+                        pairs = self._changers.setdefault(meaning.key, [])
+                        if not any(known is unit for _, known in pairs):
+                            pairs.append((module, unit))
+                        if meaning.key in self._needed:
+                            self._take(module, unit)
+
+    # -- the outcome
+
+    def parts(self) -> dict[str, str]:
+        """Digests by name; see :class:`hydra_cached.keys.code.Fingerprint`."""
+        rank = {name: place for place, name in enumerate(self._order)}
+        found: dict[str, str] = dict(self.distributions)
+        ordered: set[str] = set()
+        for key in self._needed:
+            pairs = self._units_of(key, rank)
+            if pairs:
+                found[".".join(key)] = self._digest(pairs)
+                if len({module.name for module, _ in pairs}) > 1:
+                    ordered.update(module.name for module, _ in pairs)
+        for name, units in self._effects.items():
+            found[f"{name}:<module level>"] = self._digest((self._order[name], unit) for unit in units)
+            ordered.add(name)
+        for name in self._whole:
+            module = self.modules.get(name)
+            if module is not None:
+                units = [unit for unit in module.units if (name, unit.index) in self._taken]
+                found[f"whole module {name}"] = module.opaque or self._digest((module, unit) for unit in units)
+        if "docs" in self._reads:
+            for name, module in self._order.items():
+                doc = ast.get_docstring(module.tree, clean=False)
+                if doc is not None and (name, "__doc__") in self._needed:
+                    found[f"{name}.__doc__"] = _hexdigest([doc])
+        if len(ordered) > 1:
+            found["order of imports"] = _hexdigest(sorted(ordered, key=lambda name: rank.get(name, -1)))
+        return found
+
+    def _units_of(self, key: Key, rank: dict[str, int]) -> list[tuple[Module, Unit]]:
+        """The statements behind a name in the order in which they run."""
+        module = self.modules.get(key[0])
+        pairs = [(module, unit) for unit in module.live_binders(key[1])] if module is not None else []
+        pairs += self._changers.get(key, [])
+        executed = {(m.name, unit.index) for m, unit in pairs if not unit.is_import}
+        if module is not None and len(executed) > 1:
+            # Reading a name between two changes of it is not the same as reading it after both.
+            for name, index in self._taken:
+                unit = module.units[index] if name == module.name else None
+                if unit is not None and (key[1] in unit.reads or self._runs_reader(module, unit, key)):
+                    pairs.append((module, unit))
+        unique = {(m.name, unit.index): (m, unit) for m, unit in pairs if (m.name, unit.index) in self._taken}
+        return sorted(unique.values(), key=lambda pair: (rank.get(pair[0].name, -1), pair[1].index))
+
+    def _runs_reader(self, module: Module, unit: Unit, key: Key) -> bool:
+        for call in unit.calls:
+            for meaning in self.resolver.meanings(module, call.function) if call.kind != "bases" else ():
+                if meaning.key is not None and key in self.effects.read(meaning.key):
+                    return True
+        return False
+
+    def _digest(self, pairs: Iterable[tuple[Module, Unit]]) -> str:
+        digests: list[str] = []
+        for module, unit in pairs:
+            form = unit.form(module, *self._counts((module.name, unit.index)))
+            if not (unit.is_import and form.digest in digests):
+                digests.append(form.digest)
+        return _hexdigest(digests)
+
+    def files(self) -> list[str]:
+        """Source files that were taken into account."""
+        return sorted({module.path for module in self._order.values()})
+
+
+def _hexdigest(texts: Iterable[str]) -> str:
+    return blake3("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
