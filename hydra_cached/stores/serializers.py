@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import io
 import pickle
 import sys
 from typing import Any
+
+from omegaconf import OmegaConf, read_write
 
 from hydra_cached.errors import DamagedEntry, NotStorable
 from hydra_cached.stores.base import Buffer, Payload
@@ -24,25 +28,26 @@ def dump(value: Any) -> Payload:
     Raises:
         NotStorable: neither can.
     """
-    buffers: list[pickle.PickleBuffer] = []
     try:
-        stream: Buffer = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-        kind = PICKLE
+        return _written(_Pickler, PICKLE, value)
     except Exception as refusal:
-        import cloudpickle
-
-        buffers.clear()
-        sink = io.BytesIO()
         try:
-            cloudpickle.Pickler(sink, protocol=5, buffer_callback=buffers.append).dump(value)
+            return _written(_cloud_pickler(), CLOUDPICKLE, value)
         except Exception as error:
             raise NotStorable(f"pickle says {_brief(refusal)}; cloudpickle says {_brief(error)}") from error
-        stream, kind = sink.getbuffer(), CLOUDPICKLE
+
+
+def _written(pickler: Any, kind: str, value: Any) -> Payload:
+    buffers: list[pickle.PickleBuffer] = []
+    sink = io.BytesIO()
+    pickler(sink, protocol=5, buffer_callback=buffers.append).dump(value)
     try:
-        return Payload(kind, stream, [buffer.raw() for buffer in buffers])
+        return Payload(kind, sink.getbuffer(), [buffer.raw() for buffer in buffers])
     except BufferError:
         # Somebody gave out a buffer that is not contiguous: everything in band then.
-        return Payload(kind, pickle.dumps(value, protocol=5))
+        sink = io.BytesIO()
+        pickler(sink, protocol=5).dump(value)
+        return Payload(kind, sink.getbuffer())
 
 
 def load(payload: Payload) -> Any:
@@ -59,6 +64,73 @@ def load(payload: Payload) -> Any:
         raise
     except Exception as error:
         raise DamagedEntry(f"it cannot be unpickled: {_brief(error)}") from error
+
+
+class _ConfigsAlone:
+    """For picklers: a config container in a result is written without the config that it stood in.
+
+    Hydra 1.4 hands containers over with their parents. Written as they are, each would bring the app's whole
+    config along, with its secrets, and a result's bytes would change with any part of it.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._inside: dict[int, Any] = {}
+
+    def reducer_override(self, value: Any) -> Any:
+        if not OmegaConf.is_config(value):
+            inherited: Any = getattr(super(), "reducer_override", None)
+            return NotImplemented if inherited is None else inherited(value)
+        reduced = value.__reduce_ex__(5)
+        parent = reduced[2].get("_parent")
+        self._inside[id(value)] = value
+        if parent is None or id(parent) in self._inside:
+            return reduced
+        if _has_interpolation(value):
+            value = _resolved(value)
+            reduced = value.__reduce_ex__(5)
+            self._inside[id(value)] = value
+        state = {**reduced[2], "_parent": None}
+        if OmegaConf.is_struct(value):
+            # What it inherits of this it must keep when it stands alone.
+            state["_metadata"] = metadata = copy.copy(state["_metadata"])
+            metadata.flags = {**metadata.flags, "struct": True}
+        return (*reduced[:2], state, *reduced[3:])
+
+
+class _Pickler(_ConfigsAlone, pickle.Pickler):
+    """Standard pickle."""
+
+
+@functools.cache
+def _cloud_pickler() -> type:
+    import cloudpickle
+
+    class CloudPickler(_ConfigsAlone, cloudpickle.Pickler):  # type: ignore[misc]
+        """cloudpickle, imported only where pickle has refused."""
+
+    return CloudPickler
+
+
+def _has_interpolation(config: Any) -> bool:
+    keys = list(config.keys()) if OmegaConf.is_dict(config) else range(len(config))
+    for key in keys:
+        if OmegaConf.is_interpolation(config, key):
+            return True
+        if not OmegaConf.is_missing(config, key) and OmegaConf.is_config(inner := config[key]):
+            if _has_interpolation(inner):
+                return True
+    return False
+
+
+def _resolved(config: Any) -> Any:
+    """A copy that needs nothing from where it stood."""
+    copied = copy.deepcopy(config)
+    with read_write(copied):
+        OmegaConf.resolve(copied)
+    # Read-only it was by inheritance; `read_write` has left that as its own.
+    OmegaConf.set_readonly(copied, None)
+    return copied
 
 
 def _brief(error: BaseException) -> str:
