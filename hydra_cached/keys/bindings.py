@@ -261,13 +261,13 @@ def _new_unit(
 def _add_unit(
     module: Module, node: ast.stmt, guards: tuple[tuple[str, ast.expr], ...], in_main: bool
 ) -> None:
-    if isinstance(node, ast.Pass) or isinstance(node, ast.AnnAssign) and node.value is None:
+    if isinstance(node, ast.Pass) or (isinstance(node, ast.AnnAssign) and node.value is None):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
     unit = _new_unit(module, node, guards, in_main)
     _Executed(module, unit).statement(node, frozenset())
-    if not in_main and any(call.kind == "bare" for call in unit.calls) or unit.stores and not in_main:
+    if not in_main and (unit.stores or any(call.kind == "bare" for call in unit.calls)):
         module.effects.append(unit)
 
 

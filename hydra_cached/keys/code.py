@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Literal
 
 from blake3 import blake3
 
+from hydra_cached.keys import loaded
 from hydra_cached.keys.marks import is_not_deterministic
 from hydra_cached.keys.modules import Modules
 from hydra_cached.keys.reach import Reach
@@ -144,22 +144,56 @@ class _Look:
 
     def fingerprint(self) -> Fingerprint:
         located = self.modules.locate(self.names[0]) if all(self.names) else None
-        if located is None or located.owner != "first-party":
-            return self._foreign(located)
-        keys = self._keys()
+        if located is not None and located.owner != "first-party":
+            return self._made({} if self.scope == "off" else self._version_parts(self.target))
+        meanings = self._meanings(self.names)
+        if not meanings:
+            return self._from_memory()
         parts: dict[str, str] = {}
         notes: set[str] = set()
-        if not keys:
-            raise CodeNotFound(self.target, "no such name in the source")
         if self.scope == "project":
             reach = Reach(self.modules)
             reach.need(self.names[0], self.names[1:])
             parts, notes = reach.parts(), reach.notes
         elif self.scope == "target":
-            for meaning in keys:
+            for meaning in meanings:
                 parts.update(self._own_parts(meaning))
-        marked = is_not_deterministic(self.resolver, keys)
-        return self._made(parts, marked, notes)
+        return self._made(parts, is_not_deterministic(self.resolver, meanings), notes)
+
+    def _from_memory(self) -> Fingerprint:
+        """For what has no source: notebooks, ``exec``, names that were set by computed code."""
+        try:
+            found = loaded.find(self.target)
+        except LookupError as error:
+            raise CodeNotFound(self.target, str(error)) from None
+        marked = loaded.is_marked(found)
+        if self.scope == "off":
+            return self._made({}, marked)
+        digests = loaded.Loaded(self._static_parts, deep=self.scope == "project")
+        try:
+            digests.add(found, self.target)
+        except loaded.Opaque as error:
+            raise CodeNotFound(self.target, str(error)) from None
+        note = f"{self.target}: no source: taken from the loaded object"
+        return self._made(digests.parts, marked, {note})
+
+    def _static_parts(self, name: str) -> dict[str, str] | None:
+        """Parts for what an object in memory names, if it has source or a distribution."""
+        names = tuple(name.split("."))
+        located = self.modules.locate(names[0])
+        if located is None:
+            return None
+        if located.owner == "stdlib":
+            return {}
+        if located.owner == "third-party":
+            return self._version_parts(name)
+        if not self.modules.is_first_party(names[0]):
+            return {}
+        if self.modules.locate(name) is None and not self._meanings(names):
+            return None
+        reach = Reach(self.modules)
+        reach.need(names[0], names[1:])
+        return reach.parts()
 
     def _made(self, parts: dict[str, str], marked: bool = False, notes: set[str] | None = None) -> Fingerprint:
         state = blake3(self.scope.encode())
@@ -169,8 +203,8 @@ class _Look:
         shown = MappingProxyType(dict(sorted(parts.items())))
         return Fingerprint(state.hexdigest(), shown, marked, MappingProxyType(files), tuple(sorted(notes or ())))
 
-    def _keys(self) -> list[Meaning]:
-        found = self.resolver.from_module(self.names[0], self.names[1:])
+    def _meanings(self, names: tuple[str, ...]) -> list[Meaning]:
+        found = self.resolver.from_module(names[0], names[1:]) if self.modules.locate(names[0]) else []
         return [meaning for meaning in found if meaning.key is None or self._is_bound(meaning.key)]
 
     def _is_bound(self, key: Key) -> bool:
@@ -201,10 +235,3 @@ class _Look:
         if found.distribution is None:
             return {}
         return {found.distribution[0]: found.distribution[1]}
-
-    def _foreign(self, located: Located | None) -> Fingerprint:
-        if located is None:
-            raise CodeNotFound(self.target, "no module of this name" + os.sep * 0)
-        if self.scope == "off":
-            return self._made({})
-        return self._made(self._version_parts(self.target))

@@ -110,7 +110,7 @@ def _owns(path: str, top: str, relative: str | None) -> bool:
         record = _read(path, "installed-files.txt")
     if record is None:
         # Debian's packages and old eggs have no list of files.
-        return os.path.isfile(path) and relative is None or relative is None and _lists_top(path, top)
+        return relative is None and (os.path.isfile(path) or _lists_top(path, top))
     record = b"\n" + record
     if relative is not None:
         return b"\n" + relative.encode() + b"," in record or b"\n../" + relative.encode() + b"\n" in record

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from hydra_cached.keys.scopes import ANYTHING, Absolute, Chain, chain_of
+from hydra_cached.keys.scopes import ANYTHING, Absolute, Chain, chain_of, words
 
 if TYPE_CHECKING:
     from hydra_cached.keys.normal import Context, Walk
@@ -41,13 +41,13 @@ _PUZZLES = {
 _PACKAGE_SCANS = frozenset(["pkgutil.iter_modules", "pkgutil.walk_packages"])
 
 # Decorators that are known not to read the annotations of what they decorate.
-_BLIND_DECORATORS = frozenset(
+_BLIND_DECORATORS = words(
     """builtins.staticmethod builtins.classmethod builtins.property functools.wraps functools.lru_cache
     functools.cache functools.cached_property functools.total_ordering contextlib.contextmanager
     contextlib.asynccontextmanager abc.abstractmethod typing.override typing.overload typing.final
     typing_extensions.override typing_extensions.final dataclasses.dataclass enum.unique
     typing.runtime_checkable hydra.main torch.no_grad torch.inference_mode hydra_cached.not_deterministic
-    hydra_cached.execution.hydra_utils.not_deterministic""".split()
+    hydra_cached.execution.hydra_utils.not_deterministic"""
 )
 
 

@@ -11,25 +11,27 @@ import ast
 
 from hydra_cached.keys.bindings import Call, Module, Unit
 from hydra_cached.keys.resolve import Key, Meaning, Resolver
-from hydra_cached.keys.scopes import Chain, Mentions
+from hydra_cached.keys.scopes import Chain, Mentions, words
 
 _ALL = 1 << 30
 # Calls from outside the project that leave what they are given as it is.
 _READING = frozenset(
     "builtins." + name
-    for name in "abs all any bool bytes callable dict enumerate filter float format frozenset getattr hasattr hash "
-    "id int isinstance issubclass len list map max min object print range repr reversed round set slice sorted "
-    "str sum super tuple type vars zip".split()
-) | frozenset(
+    for name in words(
+        "abs all any bool bytes callable dict enumerate filter float format frozenset getattr hasattr hash "
+        "id int isinstance issubclass len list map max min object print range repr reversed round set slice sorted "
+        "str sum super tuple type vars zip"
+    )
+) | words(
     "functools.partial functools.reduce itertools.chain itertools.product operator.itemgetter "
     "collections.namedtuple collections.OrderedDict collections.Counter collections.defaultdict "
     "collections.ChainMap types.MappingProxyType typing.cast typing.NamedTuple typing.TypeVar typing.NewType "
     "dataclasses.replace dataclasses.asdict dataclasses.field copy.copy copy.deepcopy json.dumps re.compile "
     "pathlib.Path os.path.join os.path.dirname os.path.abspath os.path.basename os.environ.get os.getenv "
-    "enum.Enum enum.IntEnum logging.getLogger numpy.array numpy.asarray".split()
+    "enum.Enum enum.IntEnum logging.getLogger numpy.array numpy.asarray"
 )
-_READING_METHODS = frozenset(
-    "copy count endswith format get index items join keys lower split startswith strip upper values".split()
+_READING_METHODS = words(
+    "copy count endswith format get index items join keys lower split startswith strip upper values"
 )
 _HARMLESS = ("logging.", "warnings.", "builtins.print", "atexit.register", "faulthandler.", "rich.traceback.")
 
@@ -127,7 +129,8 @@ class Effects:
                 if meaning.key is None:
                     continue
                 bound = self._resolver.kind(meaning.key)
-                if bound == "variable" or bound in ("function", "class") and (patches or call.kind == "bare"):
+                definition = bound in ("function", "class")
+                if bound == "variable" or (definition and (patches or call.kind == "bare")):
                     changed.add(meaning.key)
         return changed
 

@@ -10,12 +10,18 @@ from hydra_cached.keys.resolve import Key, Meaning, Resolver
 from hydra_cached.keys.scopes import Chain, chain_of
 
 NOT_DETERMINISTIC = frozenset(
-    ["hydra_cached.not_deterministic", "hydra_cached.execution.hydra_utils.not_deterministic"]
+    [
+        "hydra_cached.not_deterministic",
+        "hydra_cached.marks.not_deterministic",
+        "hydra_cached.execution.hydra_utils.not_deterministic",
+    ]
 )
 
 
 def is_not_deterministic(resolver: Resolver, meanings: Iterable[Meaning]) -> bool:
-    """Whether a target is marked: by a decorator on it, on its class, on a base class or on the method.
+    """Whether a target is marked: by a decorator on it, on the method (an inherited one, too) or on its class.
+
+    As at run time, a subclass of a marked class is not marked.
 
     Args:
         resolver: resolves the decorators' names, across re-exports.
@@ -35,7 +41,8 @@ def _is_marked(resolver: Resolver, key: Key, rest: Chain, seen: frozenset[Key]) 
     seen |= {key}
     for unit in module.live_binders(key[1]):
         node = unit.node
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        inherited = isinstance(node, ast.ClassDef) and len(seen) > 1
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not inherited:
             if _decorated(resolver, module, node.decorator_list):
                 return True
         if isinstance(node, ast.ClassDef):
@@ -43,7 +50,7 @@ def _is_marked(resolver: Resolver, key: Key, rest: Chain, seen: frozenset[Key]) 
                 if rest and getattr(inner, "name", None) == rest[0]:
                     if _decorated(resolver, module, getattr(inner, "decorator_list", ())):
                         return True
-            for base in node.bases:
+            for base in node.bases if rest else ():
                 if _follows(resolver, module, base, rest, seen):
                     return True
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from blake3 import blake3
 
 from hydra_cached.keys import dynamic
-from hydra_cached.keys.scopes import Absolute, Chain, Mentions, Scope, chain_of, changed_chain, close
+from hydra_cached.keys.scopes import Absolute, Chain, Mentions, Scope, chain_of, changed_chain, close, words
 
-MUTATORS = frozenset(
+MUTATORS = words(
     "add append appendleft clear connect discard extend extendleft insert move_to_end pop popitem popleft "
-    "push put register remove reverse set setdefault sort subscribe update __setitem__ __delitem__".split()
+    "push put register remove reverse set setdefault sort subscribe update __setitem__ __delitem__"
 )
 _DROPPED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
 _FIELDS: dict[type, tuple[str, tuple[str, ...]]] = {}
@@ -385,14 +386,14 @@ class Walk:
             top = alias.name.partition(".")[0]
             target = (alias.name, ()) if alias.asname else (top, ())
             self._import(alias.asname or top, target, (alias.name, ("",)))
-            self.out.append(f"import({ascii(alias.asname or top)}={ascii(alias.name)})")
+            self.out.append(f"import({alias.asname or top!a}={alias.name!a})")
 
     def import_from(self, node: ast.ImportFrom) -> None:
         module = imported(node, self.context.package)
         for alias in sorted(node.names, key=lambda alias: (alias.name, alias.asname or "")):
             bound = alias.asname or alias.name
             self._import(bound, (module, (alias.name,)), (module, (alias.name, "")))
-            self.out.append(f"import({ascii(bound)}={ascii(module)}:{ascii(alias.name)})")
+            self.out.append(f"import({bound!a}={module!a}:{alias.name!a})")
 
     def _import(self, bound: str, target: Absolute, effect: Absolute) -> None:
         if self.scope.kind == "module":
@@ -561,7 +562,7 @@ def _all_named(targets: Iterable[ast.AST], name: str) -> bool:
     return all(isinstance(target, ast.Attribute) and target.attr == name for target in targets)
 
 
-_SPECIAL: dict[type, Callable[[Walk, ast.AST], None]] = {
+_SPECIAL: dict[type, Callable[[Walk, Any], None]] = {
     ast.Name: Walk.name,
     ast.Attribute: Walk.attribute,
     ast.Subscript: Walk.subscript,
@@ -589,4 +590,4 @@ _SPECIAL: dict[type, Callable[[Walk, ast.AST], None]] = {
     ast.FunctionDef: Walk.function,
     ast.AsyncFunctionDef: Walk.function,
     ast.ClassDef: Walk.class_,
-}  # type: ignore[assignment]
+}

@@ -18,12 +18,12 @@ from hydra_cached.keys.dynamic import EVERYTHING_INSIDE
 from hydra_cached.keys.effects import Effects
 from hydra_cached.keys.modules import Modules
 from hydra_cached.keys.resolve import Key, Resolver
-from hydra_cached.keys.scopes import ANYTHING, Chain
+from hydra_cached.keys.scopes import ANYTHING, Chain, words
 from hydra_cached.keys.source import Located, parents
 
 _BUILTINS = frozenset(dir(builtins))
-_IMPORT_NAMES = frozenset(
-    "__name__ __file__ __path__ __package__ __spec__ __loader__ __builtins__ __cached__ __version__".split()
+_IMPORT_NAMES = words(
+    "__name__ __file__ __path__ __package__ __spec__ __loader__ __builtins__ __cached__ __version__"
 )
 Taken = tuple[str, int]  # (module, index of the unit)
 

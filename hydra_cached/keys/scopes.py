@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 Chain = tuple[str, ...]  # a dotted mention, a.b.c -> ("a", "b", "c")
 Absolute = tuple[str, Chain]  # the same, from a module: import a.b; a.b.c -> ("a", ("b", "c"))
 
+
 ANYTHING = "*"  # stands in a chain for an attribute whose name is computed
+
+
+def words(text: str) -> frozenset[str]:
+    """The blank-separated words of a text: long lists of names read better so."""
+    return frozenset(text.split())
 
 
 def chain_of(node: ast.AST) -> Chain | None:

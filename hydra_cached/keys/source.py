@@ -120,9 +120,9 @@ class ModuleFinder:
         live = sys.modules.get(name)
         if isinstance(live, types.ModuleType):
             located = self._from_live(name, live)
-            if located is not None:
-                return located
-        parent, _, tail = name.rpartition(".")
+            if located is not None or not name.partition(".")[2]:
+                return located  # what is in memory is what will be called, so no file of that name counts
+        parent = name.rpartition(".")[0]
         if not parent:
             return self._top_level(name)
         package = self.locate(parent)
