@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import io
+import operator
 import pickle
 import sys
 from typing import Any
@@ -83,19 +84,23 @@ class _ConfigsAlone:
             return NotImplemented if inherited is None else inherited(value)
         reduced = value.__reduce_ex__(5)
         parent = reduced[2].get("_parent")
+        if parent is not None and id(parent) not in self._inside:
+            if _has_interpolation(value):
+                # The copy, which needs nothing from its parent, comes in its place: ``(copy,)[0]``.
+                return operator.getitem, ((_resolved(value),), 0)
+            reduced = _alone(value, reduced)
         self._inside[id(value)] = value
-        if parent is None or id(parent) in self._inside:
-            return reduced
-        if _has_interpolation(value):
-            value = _resolved(value)
-            reduced = value.__reduce_ex__(5)
-            self._inside[id(value)] = value
-        state = {**reduced[2], "_parent": None}
-        if OmegaConf.is_struct(value):
-            # What it inherits of this it must keep when it stands alone.
-            state["_metadata"] = metadata = copy.copy(state["_metadata"])
-            metadata.flags = {**metadata.flags, "struct": True}
-        return (*reduced[:2], state, *reduced[3:])
+        return reduced
+
+
+def _alone(config: Any, reduced: Any) -> Any:
+    """The reduction of a container, without its parent."""
+    state = {**reduced[2], "_parent": None}
+    if OmegaConf.is_struct(config):
+        # What it inherits of this it must keep when it stands alone.
+        state["_metadata"] = metadata = copy.copy(state["_metadata"])
+        metadata.flags = {**metadata.flags, "struct": True}
+    return (*reduced[:2], state, *reduced[3:])
 
 
 class _Pickler(_ConfigsAlone, pickle.Pickler):
