@@ -154,7 +154,7 @@ class _Look:
         if self.scope == "project":
             reach = Reach(self.modules)
             reach.need(self.names[0], self.names[1:])
-            parts, notes = reach.parts(), reach.notes
+            parts, notes = reach.parts(), reach.notes()
         elif self.scope == "target":
             for meaning in meanings:
                 parts.update(self._own_parts(meaning))

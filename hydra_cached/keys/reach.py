@@ -25,6 +25,9 @@ _BUILTINS = frozenset(dir(builtins))
 _IMPORT_NAMES = words(
     "__name__ __file__ __path__ __package__ __spec__ __loader__ __builtins__ __cached__ __version__"
 )
+# Why a whole module counts, where nothing in it is to blame.
+_VALUE = "used as a value"
+_WITH_ANOTHER = "imported by a module that counts as a whole"
 Taken = tuple[str, int]  # (module, index of the unit)
 
 
@@ -33,7 +36,6 @@ class Reach:
 
     Attributes:
         distributions: third-party distributions in use, name -> version.
-        notes: what could not be followed, in words.
     """
 
     def __init__(self, modules: Modules) -> None:
@@ -41,12 +43,12 @@ class Reach:
         self.resolver = Resolver(modules)
         self.effects = Effects(self.resolver)
         self.distributions: dict[str, str] = {}
-        self.notes: set[str] = set()
+        self._notes: set[str] = set()
         self._order: dict[str, Module] = {}
         self._entered: set[str] = set()
         self._needed: dict[Key, None] = {}
         self._followed: set[tuple[str, Chain]] = set()
-        self._whole: dict[str, None] = {}
+        self._whole: dict[str, set[str]] = {}
         self._changers: dict[Key, list[tuple[Module, Unit]]] = {}
         self._effects: dict[str, list[Unit]] = {}
         self._taken: dict[Taken, tuple[Module, Unit]] = {}
@@ -92,33 +94,33 @@ class Reach:
             self._index_subclasses()
         for chain in form.mentions.chains:
             self._mention(module, chain)
-        for base, chain in form.mentions.absolute:
+        for base, chain in sorted(form.mentions.absolute):
             self._follow(module, base, chain)
-        for path in form.paths:
+        for path in sorted(form.paths):
             self._follow_path(module, path)
-        for puzzle in form.puzzles:
-            self._take_whole(module.name, f"{module.name}: {puzzle}: the whole module counts")
+        for puzzle in sorted(form.puzzles):
+            self._take_whole(module.name, puzzle)
             self._follow_strings(module)
         if isinstance(unit.node, ast.ClassDef):
             self._look_at_bases(module, unit, unit.node)
 
-    def _mention(self, module: Module, chain: Chain) -> None:
+    def _mention(self, module: Module, chain: Chain, because: str = _VALUE) -> None:
         root = chain[0]
         if (module.name, chain) in self._followed:
             return
         self._followed.add((module.name, chain))
-        if root in _BUILTINS and root not in module.binders and not module.stars:
+        if root in _BUILTINS and root != "__doc__" and root not in module.binders and not module.stars:
             return
         self._need_key((module.name, root))
         for base, rest in module.imports.get(root, ()):
-            self._follow(module, base, rest + chain[1:])
+            self._follow(module, base, rest + chain[1:], because)
         for unit, source in module.stars:
             if self.modules.is_first_party(source):
                 if self.resolver.provides(source, root):
                     self._take_binder((module.name, root), module, unit)
-                    self._follow(module, source, chain)
+                    self._follow(module, source, chain, because)
             elif root not in module.binders:
-                self._follow(module, source, chain)
+                self._follow(module, source, chain, because)
 
     def _take_binder(self, key: Key, module: Module, unit: Unit) -> None:
         pairs = self._changers.setdefault(key, [])
@@ -137,8 +139,15 @@ class Reach:
         for changing, unit in self._changers.get(key, ()):
             self._take(changing, unit)
 
-    def _follow(self, origin: Module | None, name: str, chain: Chain) -> None:
-        """Take what ``name.chain`` denotes; ``origin`` is the module that mentions it."""
+    def _follow(self, origin: Module | None, name: str, chain: Chain, because: str = _VALUE) -> None:
+        """Take what ``name.chain`` denotes.
+
+        Args:
+            origin: the module that mentions it.
+            name: a module.
+            chain: attributes; empty for the module itself.
+            because: what to say if this means a whole module.
+        """
         if chain and chain[-1] == "":
             self._enter(name)
             if len(chain) == 2:
@@ -155,29 +164,26 @@ class Reach:
         self._enter(name)
         module = self.modules.get(name)
         if module is not None and module.opaque is not None:
-            self._take_whole(name, f"{name}: no source that can be parsed: the whole file counts")
+            self._take_whole(name, "no source that can be parsed")
             return
         if not chain:
-            self._take_whole(name, f"{name}: used as a value: the whole module counts")
+            self._take_whole(name, because)
         elif chain[0] == EVERYTHING_INSIDE:
             self._take_all_inside(located)
         elif chain[0] == ANYTHING or chain[0] == "__dict__":
-            self._take_whole(name, f"{name}: an attribute with a computed name: the whole module counts")
+            self._take_whole(name, "an attribute with a computed name")
             if origin is not None and chain[0] == ANYTHING:
-                self._take_whole(
-                    origin.name,
-                    f"{origin.name}: an attribute of {name} with a computed name: the whole module counts",
-                )
+                self._take_whole(origin.name, f"an attribute of {name} with a computed name")
         else:
-            self._follow_attribute(origin, located, module, chain)
+            self._follow_attribute(origin, located, module, chain, because)
 
     def _follow_attribute(
-        self, origin: Module | None, located: Located, module: Module | None, chain: Chain
+        self, origin: Module | None, located: Located, module: Module | None, chain: Chain, because: str
     ) -> None:
         name, head = located.name, chain[0]
         submodule = f"{name}.{head}"
         if module is not None and self.resolver.defines(module, head):
-            self._mention(module, chain)
+            self._mention(module, chain, because)
             if len(chain) > 1 and located.is_package:
                 inner = self.modules.get(submodule)
                 if inner is not None and self.resolver.defines(inner, chain[1]):
@@ -186,13 +192,13 @@ class Reach:
         if located.is_package and self.modules.locate(submodule) is not None:
             if module is not None and head in module.binders:
                 self._need_key((name, head))
-            self._follow(origin, submodule, chain[1:])
+            self._follow(origin, submodule, chain[1:], because)
             return
         if module is None or head in _IMPORT_NAMES:
             return
         self._need_key((name, head))
         if module.live_binders("__getattr__"):
-            self.notes.add(f"{name}: {head} comes from the module's __getattr__")
+            self._notes.add(f"{name}: {head} comes from the module's __getattr__")
             self._mention(module, ("__getattr__",))
             for inner_name in self._all_inside(located):
                 inner = self.modules.get(inner_name)
@@ -201,7 +207,7 @@ class Reach:
         elif any(not self.modules.is_first_party(source) for _, source in module.stars):
             self._mention(module, chain)
         elif not self._changers.get((name, head)) and not head.startswith("__"):
-            self._take_whole(name, f"{name}: {head} is not defined where it can be seen: the whole module counts")
+            self._take_whole(name, f"{head} is not defined where it can be seen")
 
     def _follow_third_party(self, located: Located, chain: Chain) -> None:
         if located.distribution is not None:
@@ -224,7 +230,7 @@ class Reach:
 
     def _follow_strings(self, module: Module) -> None:
         """Take first-party modules that are named by strings beside an import of a computed name."""
-        for text in set(module.strings()):
+        for text in sorted(set(module.strings())):
             name = text.partition(":")[0]
             if name.startswith("."):
                 name = module.package + "." + name.lstrip(".")
@@ -233,13 +239,13 @@ class Reach:
             while name and not (self.modules.is_first_party(name) and self.modules.get(name)):
                 name = name.rpartition(".")[0]
             if name and name != module.name and not module.name.startswith(name + "."):
-                self._take_whole(name, f"{name}: named by a string in {module.name}: the whole module counts")
+                self._take_whole(name, f"named by a string in {module.name}")
 
-    def _take_whole(self, name: str, note: str) -> None:
-        self.notes.add(note)
-        if name in self._whole:
+    def _take_whole(self, name: str, because: str) -> None:
+        known = name in self._whole
+        self._whole.setdefault(name, set()).add(because)
+        if known:
             return
-        self._whole[name] = None
         module = self.modules.get(name)
         if module is None:
             return
@@ -248,14 +254,14 @@ class Reach:
                 self._take(module, unit)
         for bound in module.binders:
             if module.live_binders(bound):
-                self._mention(module, (bound,))
+                self._mention(module, (bound,), _WITH_ANOTHER)
         for _, source in module.stars:
             self._follow(module, source, (ANYTHING,))
 
     def _take_all_inside(self, located: Located) -> None:
         for name in self._all_inside(located):
             self._enter(name)
-            self._take_whole(name, f"{name}: imported by a computed name: the whole module counts")
+            self._take_whole(name, "imported by a computed name")
 
     def _all_inside(self, located: Located) -> list[str]:
         found: list[str] = []
@@ -399,9 +405,14 @@ class Reach:
                 digests.append(form.digest)
         return _hexdigest(digests)
 
-    def files(self) -> list[str]:
-        """Source files that were taken into account."""
-        return sorted({module.path for module in self._order.values()})
+    def notes(self) -> set[str]:
+        """What could not be followed statically, in words for a person."""
+        found = set(self._notes)
+        for name, reasons in self._whole.items():
+            for weaker in (_WITH_ANOTHER, _VALUE):
+                reasons = reasons - {weaker} or reasons
+            found.update(f"{name}: {reason}: the whole module counts" for reason in reasons)
+        return found
 
 
 def _hexdigest(texts: Iterable[str]) -> str:

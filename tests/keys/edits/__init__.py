@@ -1,0 +1,1 @@
+"""A corpus of edits: small projects, and what each edit must do to a fingerprint."""
