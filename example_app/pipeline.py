@@ -25,7 +25,7 @@ Node = dict[str, Any]
 HERE = Path(__file__).parent
 
 data: Node = {"_target_": load}
-embedding: Node = {"_target_": tsne, "digits": data, "perplexity": 30, "max_iter": 2000, "seed": 0}
+embedding: Node = {"_target_": tsne, "digits": data, "perplexity": 30, "max_iter": 1500, "seed": 0}
 classifier: Node = {"_target_": KNeighborsClassifier, "n_neighbors": 5}
 
 
