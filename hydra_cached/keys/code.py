@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -15,11 +17,12 @@ from typing import Literal
 from blake3 import blake3
 
 from hydra_cached.keys import loaded
+from hydra_cached.keys.effects import Effects
 from hydra_cached.keys.marks import is_not_deterministic
-from hydra_cached.keys.modules import Modules
+from hydra_cached.keys.modules import Modules, ParsedFiles
 from hydra_cached.keys.reach import Reach
 from hydra_cached.keys.resolve import Key, Meaning, Resolver
-from hydra_cached.keys.source import Located, is_racy, listing, stamp_of
+from hydra_cached.keys.source import Located
 
 Scope = Literal["project", "target", "off"]
 _SCOPES = ("project", "target", "off")
@@ -63,24 +66,18 @@ class CodeNotFound(Exception):
         return f"no code found for {self.target}: {self.reason}"
 
 
-@dataclass(frozen=True)
-class _Remembered:
-    fingerprint: Fingerprint
-    path: tuple[str, ...]
-    stamps: Mapping[str, tuple[int, int, int]]
-    directories: Mapping[str, tuple[int, frozenset[str]]]
-
-
 class CodeIndex:
     """Makes fingerprints; remembers parsed files and finished fingerprints for as long as they hold.
 
-    One per session. Threads may share it: one looks at a time.
+    One per session. Threads may share it: one looks at a time. Every call looks at the times of all files
+    that were read, so that an edit is noticed at the next call.
     """
 
     def __init__(self) -> None:
-        self._modules = Modules()
+        self._parsed = ParsedFiles()
         self._lock = threading.RLock()
-        self._memo: dict[tuple[str, str], _Remembered] = {}
+        self._effects: Effects | None = None
+        self._memo: dict[tuple[str, str], Fingerprint] = {}
 
     def fingerprint(self, target: str, scope: str = "project") -> Fingerprint:
         """Fingerprint the code behind a dotted name.
@@ -97,49 +94,43 @@ class CodeIndex:
         if scope not in _SCOPES:
             raise ValueError(f"scope is {scope!r}, must be one of {', '.join(_SCOPES)}")
         with self._lock:
+            if self._effects is None or not self._effects.resolver.modules.still_hold():
+                self._effects = Effects(Resolver(Modules(self._parsed)))
+                self._memo.clear()
             known = self._memo.get((target, scope))
-            if known is not None and _holds(known):
-                return known.fingerprint
-            self._modules.begin()
-            made = _Look(self._modules, target, scope).fingerprint()
-            remembered = self._remember(made)
-            if remembered is not None:
-                self._memo[target, scope] = remembered
+            if known is not None:
+                return known
+            with _no_collection():
+                look = _Look(self._effects, target, scope)
+                made = look.fingerprint()
+            if not look.from_memory:
+                self._memo[target, scope] = made
             return made
 
-    def _remember(self, made: Fingerprint) -> _Remembered | None:
-        directories = {}
-        for path, names in self._modules.finder.directories.items():
-            stamp = stamp_of(path)
-            directories[path] = (stamp[0] if stamp else 0, names)
-        stamps = dict(self._modules.files)
-        return _Remembered(made, tuple(sys.path), stamps, directories)
 
-
-def _holds(known: _Remembered) -> bool:
-    """Whether files and directories are as they were when the fingerprint was made."""
-    if known.path != tuple(sys.path):
-        return False
-    for path, stamp in known.stamps.items():
-        if stamp_of(path) != stamp or is_racy(stamp):
-            return False
-    for path, (modified, names) in known.directories.items():
-        status = stamp_of(path)
-        now = status[0] if status else 0
-        if now != modified or (status is not None and is_racy(status)):
-            if listing(path) != names:
-                return False
-    return True
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Parsing makes many small objects that stay; collecting garbage meanwhile takes longer than parsing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Look:
     """One fingerprint in the making."""
 
-    def __init__(self, modules: Modules, target: str, scope: str) -> None:
-        self.modules = modules
-        self.resolver = Resolver(modules)
+    def __init__(self, effects: Effects, target: str, scope: str) -> None:
+        self.effects = effects
+        self.resolver = effects.resolver
+        self.modules = effects.resolver.modules
         self.target = target
         self.scope = scope
+        self.from_memory = False
+        self.files: set[str] = set()
         self.names = tuple(target.split("."))
 
     def fingerprint(self) -> Fingerprint:
@@ -152,16 +143,21 @@ class _Look:
         parts: dict[str, str] = {}
         notes: set[str] = set()
         if self.scope == "project":
-            reach = Reach(self.modules)
+            reach = Reach(self.effects)
             reach.need(self.names[0], self.names[1:])
             parts, notes = reach.parts(), reach.notes()
+            self.files.update(reach.files())
         elif self.scope == "target":
             for meaning in meanings:
                 parts.update(self._own_parts(meaning))
+        for meaning in meanings:
+            if meaning.key is not None:
+                self.files.add(self.modules.paths[meaning.key[0]])
         return self._made(parts, is_not_deterministic(self.resolver, meanings), notes)
 
     def _from_memory(self) -> Fingerprint:
         """For what has no source: notebooks, ``exec``, names that were set by computed code."""
+        self.from_memory = True
         try:
             found = loaded.find(self.target)
         except LookupError as error:
@@ -191,15 +187,16 @@ class _Look:
             return {}
         if self.modules.locate(name) is None and not self._meanings(names):
             return None
-        reach = Reach(self.modules)
+        reach = Reach(self.effects)
         reach.need(names[0], names[1:])
+        self.files.update(reach.files())
         return reach.parts()
 
     def _made(self, parts: dict[str, str], marked: bool = False, notes: set[str] | None = None) -> Fingerprint:
         state = blake3(self.scope.encode())
         for name in sorted(parts):
             state.update(f"\0{name}\0{parts[name]}".encode("utf-8", "surrogatepass"))
-        files = {path: stamp[:2] for path, stamp in sorted(self.modules.files.items())}
+        files = {path: self.modules.files[path].stamp[:2] for path in sorted(self.files) if path}
         shown = MappingProxyType(dict(sorted(parts.items())))
         return Fingerprint(state.hexdigest(), shown, marked, MappingProxyType(files), tuple(sorted(notes or ())))
 

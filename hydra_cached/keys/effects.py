@@ -40,28 +40,36 @@ class Effects:
     """Answers, memoised, what statements change; one per look."""
 
     def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+        self.resolver = resolver
         self._modules = resolver.modules
         self._closed: dict[Key, tuple[frozenset[Key], frozenset[Key]]] = {}
+        self._steps: dict[tuple[Key, int], tuple[frozenset[Key], frozenset[Key]]] = {}
+        self._changes: dict[tuple[str, int], frozenset[Key]] = {}
 
-    def changes(self, module: Module, unit: Unit) -> set[Key]:
+    def changes(self, module: Module, unit: Unit) -> frozenset[Key]:
         """Names, here or in other modules, whose objects a statement changes when it is imported."""
+        place = (module.name, unit.index)
+        if place not in self._changes:
+            self._changes[place] = self._find_changes(module, unit)
+        return self._changes[place]
+
+    def _find_changes(self, module: Module, unit: Unit) -> frozenset[Key]:
         changed: set[Key] = set()
         for chain in unit.stores:
-            changed |= {m.key for m in self._resolver.meanings(module, chain) if m.key is not None}
+            changed |= {m.key for m in self.resolver.meanings(module, chain) if m.key is not None}
         for call in unit.calls:
             changed |= self._changes_by_call(module, call)
-        return changed - {(module.name, name) for name in unit.binds}
+        return frozenset(changed - {(module.name, name) for name in unit.binds})
 
     def is_effect(self, module: Module, unit: Unit) -> bool:
         """Whether a statement acts on something outside the project's own variables."""
         for chain in unit.stores:
-            if any(meaning.key is None for meaning in self._resolver.meanings(module, chain)):
+            if any(meaning.key is None for meaning in self.resolver.meanings(module, chain)):
                 return True
         return any(call.kind == "bare" and self._acts(module, call) for call in unit.calls)
 
     def _acts(self, module: Module, call: Call) -> bool:
-        meanings = self._resolver.meanings(module, call.function)
+        meanings = self.resolver.meanings(module, call.function)
         if not meanings:
             return True
         for meaning in meanings:
@@ -69,11 +77,11 @@ class Effects:
                 if meaning.external in _READING or meaning.external.startswith(_HARMLESS):
                     continue
                 if meaning.external.startswith("builtins."):
-                    given = [m for chain in call.given for m in self._resolver.meanings(module, chain)]
+                    given = [m for chain in call.given for m in self.resolver.meanings(module, chain)]
                     if given and all(m.key is not None for m in given):
                         continue  # setattr(own, ..): a change, not an effect
                 return True
-            kind = self._resolver.kind(meaning.key)
+            kind = self.resolver.kind(meaning.key)
             if not meaning.rest or kind == "class":
                 return True
             if kind == "variable" and self._made_by_own_code(meaning.key):
@@ -85,13 +93,13 @@ class Effects:
         for unit in module.live_binders(key[1]) if module is not None else ():
             for call in unit.calls:
                 assert module is not None
-                if any(m.key is not None for m in self._resolver.meanings(module, call.function)):
+                if any(m.key is not None for m in self.resolver.meanings(module, call.function)):
                     return True
         return False
 
     def _changes_by_call(self, module: Module, call: Call) -> set[Key]:
         changed: set[Key] = set()
-        meanings = self._resolver.meanings(module, call.function)
+        meanings = self.resolver.meanings(module, call.function)
         if call.kind == "bases":
             for meaning in meanings:
                 if meaning.key is not None and self.registers(meaning.key):
@@ -115,7 +123,7 @@ class Effects:
 
     def _changes_receiver(self, meaning: Meaning, kind: str) -> bool:
         assert meaning.key is not None
-        bound = self._resolver.kind(meaning.key)
+        bound = self.resolver.kind(meaning.key)
         if bound in ("constant", "logger"):
             return False
         if kind == "value" and bound == "class":
@@ -125,10 +133,10 @@ class Effects:
     def _changes_given(self, module: Module, call: Call, patches: bool) -> set[Key]:
         changed: set[Key] = set()
         for chain in call.given:
-            for meaning in self._resolver.meanings(module, chain):
+            for meaning in self.resolver.meanings(module, chain):
                 if meaning.key is None:
                     continue
-                bound = self._resolver.kind(meaning.key)
+                bound = self.resolver.kind(meaning.key)
                 definition = bound in ("function", "class")
                 if bound == "variable" or (definition and (patches or call.kind == "bare")):
                     changed.add(meaning.key)
@@ -148,7 +156,7 @@ class Effects:
             for call in unit.calls:
                 if call.kind != "bases":
                     continue
-                for meaning in self._resolver.meanings(module, call.function):
+                for meaning in self.resolver.meanings(module, call.function):
                     if meaning.external == "builtins.type":
                         return True  # a metaclass
                     if meaning.key is not None and self.registers(meaning.key, seen | {key}):
@@ -183,12 +191,15 @@ class Effects:
 
     def _written_by(self, key: Key, limit: int) -> set[Key]:
         own, mentioned = self._step(key, limit)
-        for other in mentioned - {key}:
-            own |= self.written(other)
-        return own
+        return set(own).union(*(self.written(other) for other in mentioned - {key}))
 
-    def _step(self, key: Key, limit: int) -> tuple[set[Key], set[Key]]:
+    def _step(self, key: Key, limit: int) -> tuple[frozenset[Key], frozenset[Key]]:
         """What the definition of a name changes itself, and whom it mentions, down to a depth."""
+        if (key, limit) not in self._steps:
+            self._steps[key, limit] = self._find_step(key, limit)
+        return self._steps[key, limit]
+
+    def _find_step(self, key: Key, limit: int) -> tuple[frozenset[Key], frozenset[Key]]:
         module = self._modules.get(key[0])
         changed: set[Key] = set()
         mentioned: set[Key] = set()
@@ -198,17 +209,17 @@ class Effects:
             changed |= {(module.name, name) for name in found.rebound}
             for chain, depth in found.writes.items():
                 if depth <= limit:
-                    changed |= self._keys(self._resolver.meanings(module, chain))
+                    changed |= self._keys(self.resolver.meanings(module, chain))
             for (base, rest), depth in found.absolute_writes.items():
                 if depth <= limit:
-                    changed |= self._keys(self._resolver.from_module(base, rest))
+                    changed |= self._keys(self.resolver.from_module(base, rest))
             for chain, depth in found.chains.items():
                 if depth <= limit:
-                    mentioned |= self._keys(self._resolver.meanings(module, chain))
+                    mentioned |= self._keys(self.resolver.meanings(module, chain))
             for base, rest in found.absolute:
-                mentioned |= self._keys(self._resolver.from_module(base, _without_marks(rest)))
-        changed = {other for other in changed if self._resolver.kind(other) not in ("constant", "logger")}
-        return changed, mentioned
+                mentioned |= self._keys(self.resolver.from_module(base, _without_marks(rest)))
+        changed = {other for other in changed if self.resolver.kind(other) not in ("constant", "logger")}
+        return frozenset(changed), frozenset(mentioned)
 
     def _keys(self, meanings: list[Meaning]) -> set[Key]:
         return {meaning.key for meaning in meanings if meaning.key is not None}

@@ -15,42 +15,86 @@ _OWN = ("hydra_cached", "hydra_plugins.hydra_cached")
 
 
 @dataclass
-class _Remembered:
+class File:
+    """A source file as it was read.
+
+    Attributes:
+        stamp: its times and size before it was read.
+        content: digest of what was read.
+    """
+
     stamp: Stamp
     content: str
-    module: Module
+
+    def is_unchanged(self, path: str) -> bool:
+        """Whether the file is still the same; its content is looked at where its times prove nothing."""
+        stamp = stamp_of(path)
+        if stamp == self.stamp and not is_racy(stamp):
+            return True
+        try:
+            same = stamp is not None and blake3(read(path)).hexdigest() == self.content
+        except OSError:
+            return False
+        if same and stamp is not None:
+            self.stamp = stamp
+        return same
+
+
+class ParsedFiles:
+    """Parsed modules by name and path, kept from one state of the disk to the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[str, Module]] = {}
+
+    def module(self, located: Located, data: bytes, content: str) -> Module:
+        """The table of a module; parsed again only if the content differs."""
+        key = (located.name, located.path or "")
+        known = self._known.get(key)
+        if known is None or known[0] != content:
+            known = self._known[key] = content, _parsed(located, data, content)
+        return known[1]
 
 
 class Modules:
-    """First-party modules by name, as of the current look.
+    """First-party modules by name, as of one state of the disk.
 
     Attributes:
         finder: says where modules are.
-        files: every file read in this look -> its stamp before it was read.
+        files: every file that was read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parsed: ParsedFiles) -> None:
         self.finder = ModuleFinder()
-        self.files: dict[str, Stamp] = {}
-        self._memo: dict[tuple[str, str], _Remembered] = {}
+        self.files: dict[str, File] = {}
+        self.paths: dict[str, str] = {}
+        self._parsed = parsed
         self._seen: dict[str, Module | None] = {}
+        self._first_party: dict[str, bool] = {}
+        self._sys_path = tuple(sys.path)
 
-    def begin(self) -> None:
-        """Start a new look at the disk."""
-        self.finder.begin()
-        self.files = {}
-        self._seen.clear()
+    def still_hold(self) -> bool:
+        """Whether a look at the disk now would give the same modules."""
+        if self._sys_path != tuple(sys.path):
+            return False
+        if not all(file.is_unchanged(path) for path, file in self.files.items()):
+            return False
+        for name, path in self.paths.items():
+            live = getattr(sys.modules.get(name), "__file__", None)
+            if isinstance(live, str) and live != path and not live.endswith(".pyc"):
+                return False
+        return self.finder.still_holds()
 
     def locate(self, name: str) -> Located | None:
-        """Where a module is; hydra-cached itself is never followed, wherever it is installed."""
+        """Where a module is."""
         return self.finder.locate(name)
 
     def is_first_party(self, name: str) -> bool:
-        """Whether a module exists and its source is part of the project."""
-        if name.startswith(_OWN) and any(name == own or name.startswith(own + ".") for own in _OWN):
-            return False
-        located = self.finder.locate(name)
-        return located is not None and located.owner == "first-party"
+        """Whether a module is the project's own; hydra-cached never is, wherever it is installed."""
+        if name not in self._first_party:
+            own = any(name == own or name.startswith(own + ".") for own in _OWN)
+            located = None if own else self.finder.locate(name)
+            self._first_party[name] = located is not None and located.owner == "first-party"
+        return self._first_party[name]
 
     def get(self, name: str) -> Module | None:
         """The table of a first-party module; None for everything else, namespace packages too."""
@@ -62,28 +106,25 @@ class Modules:
         located = self.finder.locate(name) if self.is_first_party(name) else None
         if located is None or located.path is None:
             return None
-        key = (name, located.path)
         stamp = stamp_of(located.path)
         if stamp is None:
             return None
-        self.files[located.path] = stamp
-        known = self._memo.get(key)
-        if known is not None and known.stamp == stamp and not is_racy(stamp):
-            return known.module
         try:
-            data = located.data if located.data is not None else _read(located.path)
+            stored = read(located.path)
         except OSError:
             return None
-        content = blake3(data).hexdigest()
-        if known is not None and known.content == content:
-            known.stamp = stamp
-            return known.module
-        module = _parsed(located, data, content)
-        self._memo[key] = _Remembered(stamp, content, module)
-        return module
+        content = blake3(stored).hexdigest()
+        self.files[located.path] = File(stamp, content)
+        self.paths[name] = located.path
+        return self._parsed.module(located, stored if located.data is None else located.data, content)
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """A file's content.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with open(path, "rb") as file:
         return file.read()
 

@@ -16,8 +16,7 @@ from blake3 import blake3
 from hydra_cached.keys.bindings import Module, Unit
 from hydra_cached.keys.dynamic import EVERYTHING_INSIDE
 from hydra_cached.keys.effects import Effects
-from hydra_cached.keys.modules import Modules
-from hydra_cached.keys.resolve import Key, Resolver
+from hydra_cached.keys.resolve import Key
 from hydra_cached.keys.scopes import ANYTHING, Chain, words
 from hydra_cached.keys.source import Located, parents
 
@@ -27,7 +26,6 @@ _IMPORT_NAMES = words(
 )
 # Why a whole module counts, where nothing in it is to blame.
 _VALUE = "used as a value"
-_WITH_ANOTHER = "imported by a module that counts as a whole"
 Taken = tuple[str, int]  # (module, index of the unit)
 
 
@@ -38,10 +36,10 @@ class Reach:
         distributions: third-party distributions in use, name -> version.
     """
 
-    def __init__(self, modules: Modules) -> None:
-        self.modules = modules
-        self.resolver = Resolver(modules)
-        self.effects = Effects(self.resolver)
+    def __init__(self, effects: Effects) -> None:
+        self.effects = effects
+        self.resolver = effects.resolver
+        self.modules = effects.resolver.modules
         self.distributions: dict[str, str] = {}
         self._notes: set[str] = set()
         self._order: dict[str, Module] = {}
@@ -100,7 +98,8 @@ class Reach:
             self._follow_path(module, path)
         for puzzle in sorted(form.puzzles):
             self._take_whole(module.name, puzzle)
-            self._follow_strings(module)
+            if "import" in puzzle:
+                self._follow_strings(module)
         if isinstance(unit.node, ast.ClassDef):
             self._look_at_bases(module, unit, unit.node)
 
@@ -234,7 +233,7 @@ class Reach:
             name = text.partition(":")[0]
             if name.startswith("."):
                 name = module.package + "." + name.lstrip(".")
-            if not all(part.isidentifier() for part in name.split(".")) or name == module.name:
+            if not all(part.isidentifier() for part in name.split(".")) or name in (module.name, "__main__"):
                 continue
             while name and not (self.modules.is_first_party(name) and self.modules.get(name)):
                 name = name.rpartition(".")[0]
@@ -253,10 +252,26 @@ class Reach:
             if not unit.in_main or name == "__main__":
                 self._take(module, unit)
         for bound in module.binders:
-            if module.live_binders(bound):
-                self._mention(module, (bound,), _WITH_ANOTHER)
+            if module.live_binders(bound) and not self._is_foreign_module(module, bound):
+                self._mention(module, (bound,), f"inside {name}, which counts as a whole")
         for _, source in module.stars:
-            self._follow(module, source, (ANYTHING,))
+            if self.modules.is_first_party(source):
+                self._enter(source)
+                self._take_whole(source, f"imported by {name}, which counts as a whole")
+            else:
+                self._follow(module, source, (ANYTHING,))
+
+    def _is_foreign_module(self, module: Module, bound: str) -> bool:
+        """Whether a name is bound to a module from elsewhere: it counts for what is used of it, not as a whole."""
+        for base, rest in module.imports.get(bound, ()):
+            name = ".".join((base, *rest))
+            if rest and self.modules.is_first_party(base):
+                origin = self.modules.get(base)
+                if origin is not None and self.resolver.defines(origin, rest[0]):
+                    continue
+            if self.modules.is_first_party(name) and not name.startswith(module.name + "."):
+                return True
+        return False
 
     def _take_all_inside(self, located: Located) -> None:
         for name in self._all_inside(located):
@@ -405,12 +420,15 @@ class Reach:
                 digests.append(form.digest)
         return _hexdigest(digests)
 
+    def files(self) -> set[str]:
+        """Source files that were taken into account."""
+        return {self.modules.paths[name] for name in self._order}
+
     def notes(self) -> set[str]:
         """What could not be followed statically, in words for a person."""
         found = set(self._notes)
         for name, reasons in self._whole.items():
-            for weaker in (_WITH_ANOTHER, _VALUE):
-                reasons = reasons - {weaker} or reasons
+            reasons = reasons - {_VALUE} or reasons
             found.update(f"{name}: {reason}: the whole module counts" for reason in reasons)
         return found
 

@@ -34,9 +34,18 @@ class Resolver:
         self.modules = modules
         self._provides: dict[tuple[str, str], bool] = {}
         self._kinds: dict[Key, str] = {}
+        self._meanings: dict[tuple[str, Chain], list[Meaning]] = {}
 
     def meanings(self, module: Module, chain: Chain, seen: frozenset[Key] = frozenset()) -> list[Meaning]:
         """All that a mention inside a module may denote, in no particular order."""
+        if seen:
+            return self._find_meanings(module, chain, seen)
+        key = (module.name, chain)
+        if key not in self._meanings:
+            self._meanings[key] = self._find_meanings(module, chain, seen)
+        return self._meanings[key]
+
+    def _find_meanings(self, module: Module, chain: Chain, seen: frozenset[Key]) -> list[Meaning]:
         root, here = chain[0], (module.name, chain[0])
         if here in seen:
             return []
@@ -92,8 +101,10 @@ class Resolver:
                     known = name in module.exported
                 else:
                     known = not name.startswith("_") or "__all__" in module.binders
-                submodule = module.exported is not None and self.modules.locate(f"{source}.{name}") is not None
-                self._provides[key] = known and (self.defines(module, name) or submodule)
+                # A package's modules are among its names once they are imported.
+                self._provides[key] = known and (
+                    self.defines(module, name) or self.modules.is_first_party(f"{source}.{name}")
+                )
         return self._provides[key]
 
     def kind(self, key: Key) -> str:

@@ -80,21 +80,24 @@ def is_racy(stamp: Stamp) -> bool:
 
 
 class ModuleFinder:
-    """Locates modules; everything it has seen is forgotten by :meth:`begin`.
-
-    ``directories`` holds every directory that was consulted since then with its importable names: as
-    long as these are the same, so are the answers.
-    """
+    """Locates modules, and remembers where they are; :meth:`still_holds` tells for how long that is right."""
 
     def __init__(self) -> None:
         self._distributions = Distributions()
         self._located: dict[str, Located | None] = {}
-        self.directories: dict[str, frozenset[str]] = {}
+        # Every directory that was consulted: when it was, and what an import could find in it.
+        self._directories: dict[str, tuple[int, frozenset[str]]] = {}
 
-    def begin(self) -> None:
-        """Start a new look: forget what was found in earlier ones."""
-        self._located.clear()
-        self.directories = {}
+    def still_holds(self) -> bool:
+        """Whether the directories that were consulted still hold the same modules."""
+        now = time.time_ns()
+        for path, (modified, names) in self._directories.items():
+            current = _modified(path)
+            if current != modified or now - current < RACY_NS:
+                if listing(path) != names:
+                    return False
+                self._directories[path] = current, names
+        return True
 
     def locate(self, name: str) -> Located | None:
         """Find a module by its dotted name; None if there is no such module."""
@@ -223,10 +226,10 @@ class ModuleFinder:
         return Located(name, where, search, located.owner, located.distribution, source.encode("utf-8"))
 
     def _listing(self, directory: str) -> frozenset[str]:
-        found = self.directories.get(directory)
+        found = self._directories.get(directory)
         if found is None:
-            found = self.directories[directory] = listing(directory)
-        return found
+            found = self._directories[directory] = _modified(directory), listing(directory)
+        return found[1]
 
     # -- whose it is
 
@@ -250,6 +253,13 @@ class ModuleFinder:
             # Nobody's distribution: no version tells when it changes, so its source has to.
             return Located(name, path, search, "first-party")
         return Located(name, path, search, "third-party", owner)
+
+
+def _modified(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1
 
 
 def listing(directory: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ def puzzling(way: str, body: str, note: str, imports: str = "") -> Project:
             changed(f"{way}: the whole module counts", "puzzle.py", "return 1", "return 10"),
             same(f"{way}: docstrings still do not count", "puzzle.py", "'''Doc.'''", "'''Other.'''"),
         ],
-        notes=(f"puzzle: {note}: the whole module counts", "beside: imported by a module that counts as a whole: the whole module counts")[::-1],
+        notes=(f"puzzle: {note}: the whole module counts",),
     )
 
 
