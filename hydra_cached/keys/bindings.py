@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from hydra_cached.keys.normal import Context, Form, form_of, imported, live_bran
 from hydra_cached.keys.scopes import Absolute, Chain, chain_of, changed_chain
 
 _BUILTINS = frozenset(dir(builtins))
+_GLOBAL = re.compile(rb"^[ \t;:]*global\s|[;:]\s*global\s", re.MULTILINE)
 _MODULE_NAMES = frozenset(
     ["__name__", "__file__", "__path__", "__package__", "__spec__", "__loader__", "__builtins__", "__cached__"]
 )
@@ -66,7 +68,9 @@ class Unit:
         """The normal form and mentions; ``annotations``, ``docs``: whether these count."""
         found = self._forms.get((annotations, docs))
         if found is None:
-            context = Context(module.package, module.name, module.full_name, annotations, docs, module.future)
+            context = Context(
+                module.package, module.name, module.full_name, module.imports, annotations, docs, module.future
+            )
             found = self._forms[annotations, docs] = form_of([*self.guards, ("", self.node)], context)
         return found
 
@@ -146,7 +150,7 @@ def parse(name: str, package: str, path: str, source: bytes) -> Module:
     # Names first: what an `if TYPE_CHECKING` means depends on the imports.
     _find_imports(module, tree.body)
     _add_statements(module, tree.body, (), False)
-    if b"global" in source:
+    if _GLOBAL.search(source):
         for unit in module.units:
             unit.binds |= _declared_global(unit.node)
     for unit in module.units:
@@ -395,11 +399,9 @@ class _Executed:
             if chain is not None and chain[0] not in hidden:
                 self.unit.calls.append(Call(chain, [], "bases"))
             self.statement(base, hidden)
-        own = {getattr(inner, "name", "") for inner in node.body}
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load):
-                own.add(inner.id)
-        self.several(node.body, hidden | own)
+        own = _Executed(self.module, Unit(-1, node))
+        own.several(node.body, frozenset())
+        self.several(node.body, hidden | own.unit.binds)
 
 
 def _is_discarded(node: ast.Assign) -> bool:

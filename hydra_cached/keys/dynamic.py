@@ -36,6 +36,7 @@ _PUZZLES = {
     "runpy.run_module": "code run by name",
     "importlib.metadata.entry_points": "entry points",
 }
+TELLING_BUILTINS = frozenset(name.partition(".")[2] for name in _PUZZLES if name.startswith("builtins."))
 _PACKAGE_SCANS = frozenset(["pkgutil.iter_modules", "pkgutil.walk_packages"])
 
 # Decorators that are known not to read the annotations of what they decorate.

@@ -8,7 +8,7 @@ node and field names that Python 3.10 to 3.13 share, so equal code has the same 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ MUTATORS = words(
     "push put register remove reverse set setdefault sort subscribe update __setitem__ __delitem__"
 )
 _DROPPED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
-_FIELDS: dict[type, tuple[str, tuple[str, ...]]] = {}
+_FIELDS: dict[type, tuple[str, tuple[tuple[str, str], ...]]] = {}
 # What reads docstrings, annotations or subclasses at run time turns them into behaviour.
 _READERS = {
     "__doc__": "docs",
@@ -50,6 +50,7 @@ class Context:
         name: the module's dotted name.
         resolve: full dotted name of a mention of an imported name ("np.sum" -> "numpy.sum"), or of a
             built-in; None where the module itself defines it.
+        imports: names that the module's imports bind.
         keep_annotations: annotations count, for they are read at run time.
         keep_docs: docstrings count, for they are read at run time.
         future_annotations: the module has ``from __future__ import annotations``.
@@ -58,6 +59,7 @@ class Context:
     package: str
     name: str
     resolve: Callable[[Chain], str | None]
+    imports: Collection[str] = ()
     keep_annotations: bool = False
     keep_docs: bool = False
     future_annotations: bool = False
@@ -152,6 +154,8 @@ class Walk:
         self.reads: set[str] = set()
         self.paths: set[str] = set()
         self.puzzles: set[str] = set()
+        # First names of mentions whose full name may mean something to us.
+        self._telling = {*context.imports, *dynamic.TELLING_BUILTINS}
         self.kept_annotations = False
         self.registers_subclasses = False
         self._class_annotations = False
@@ -170,15 +174,20 @@ class Walk:
         kind = type(node)
         known = _FIELDS.get(kind)
         if known is None:
-            names = tuple(name for name in kind._fields if name not in _DROPPED_FIELDS)
-            known = _FIELDS[kind] = (kind.__name__ + "(", names)
-        self.out.append(known[0])
-        for name in known[1]:
+            names = tuple((name, name + "=") for name in kind._fields if name not in _DROPPED_FIELDS)
+            known = _FIELDS[kind] = (kind.__name__ + ("(" if names else ""), names)
+        out = self.out
+        out.append(known[0])
+        if not known[1]:
+            return
+        for name, label in known[1]:
             value = getattr(node, name, None)
-            if value is None or value == []:
-                continue
-            self.field(name, value)
-        self.out.append(")")
+            if isinstance(value, ast.AST):
+                out.append(label)
+                self.node(value)
+            elif value is not None and value != []:
+                self.field(name, value)
+        out.append(")")
 
     def field(self, name: str, value: object) -> None:
         if isinstance(value, ast.AST):
@@ -239,7 +248,8 @@ class Walk:
         if not isinstance(node.ctx, ast.Load):
             self._change(node)
         else:
-            self._note_reading(node.attr)
+            if node.attr in _READERS:
+                self.reads.add(_READERS[node.attr])
         chain = chain_of(node)
         if chain is not None:
             self.out.append("@" + ".".join(map(ascii, chain)))
@@ -253,7 +263,10 @@ class Walk:
     def mention(self, chain: Chain) -> None:
         self.scope.mention(chain)
         for name in chain:
-            self._note_reading(name)
+            if name in _READERS:
+                self.reads.add(_READERS[name])
+        if chain[0] not in self._telling:
+            return
         full_name = self.resolve(chain)
         if full_name is not None:
             dynamic.look_at_mention(self, full_name)
@@ -266,10 +279,6 @@ class Walk:
         if written:
             self.mentions.writes[chain] = 0
             self.mentions.rebound.add(chain[0])
-
-    def _note_reading(self, name: str) -> None:
-        if name in _READERS:
-            self.reads.add(_READERS[name])
 
     def _bind(self, name: str) -> None:
         scope = self.scope
@@ -400,6 +409,7 @@ class Walk:
             return  # the module's own table knows
         self._bind(bound)
         self.scope.imports.setdefault(bound, []).append(target)
+        self._telling.add(bound)
         self.mentions.absolute.add(effect)
 
     def handler(self, node: ast.ExceptHandler) -> None:
