@@ -25,10 +25,12 @@ from hydra_cached.config import CacheOptions, Mode
 from hydra_cached.errors import NotStorable, StrictError
 from hydra_cached.events import Event, Kind, Listener, Summary, summarise
 from hydra_cached.keys.code import CodeIndex
+from hydra_cached.keys.configs import is_target
 from hydra_cached.keys.content import content_digest
 from hydra_cached.keys.files import FileDigests
-from hydra_cached.keys.key import Stage
-from hydra_cached.keys.reader import SPECIAL_KEYS, Reader, is_target, matches
+from hydra_cached.keys.key import Stage, matches
+from hydra_cached.keys.reader import Reader
+from hydra_cached.keys.special import SPECIAL_KEYS
 from hydra_cached.logs import LogLines
 from hydra_cached.seam import Run, Seam, Served, Story, Visit
 from hydra_cached.shelf import Found, Shelf

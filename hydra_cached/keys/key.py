@@ -16,9 +16,22 @@ from typing import Any, Union
 
 from blake3 import blake3
 
-from hydra_cached.keys.canonical import tagged
+from hydra_cached.errors import NotCanonical
+from hydra_cached.keys.canonical import Encoder, tagged
+from hydra_cached.keys.special import SpecialKeys
 
 FORMAT = b"hydra-cached key 1"  # changes when the meaning of keys changes, so that old entries are not found
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A value that contains no stages: what stands for it in keys, and the value itself, for showing it."""
+
+    code: bytes
+    value: Any = None
+
+
+MISSING = Leaf(tagged(b"missing"), "???")  # a mandatory value that was not given
 
 
 @dataclass(frozen=True)
@@ -38,21 +51,8 @@ class Items:
     parts: tuple[Part, ...]
 
 
-MISSING = tagged(b"missing")  # stands for a mandatory value that was not given
-
-Part = Union[bytes, Items, "Stage"]
+Part = Union[Leaf, Items, "Stage"]
 Fill = Callable[["Stage"], bytes]
-
-
-@dataclass(frozen=True)
-class SpecialKeys:
-    """What a node's config says to the cache (``_cache_result_`` and its kin)."""
-
-    cache_result: bool = True
-    not_deterministic: bool | None = None
-    version: bytes = b""
-    ignore: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,10 @@ class Stage:
         identity: equal for nodes that are one node of the config (by interpolation).
         mode: how it is called: conversion, recursion, partial; part of the key.
         code: fingerprint of the target's code, and of code that its parameters name.
+        code_names: the names whose code that is.
         params: parameters by name.
         special: the special keys.
+        version: the value of ``_cache_version_``.
         files: digests of the contents of declared files, by name.
         partial: it makes a partial object instead of calling.
         not_deterministic: it must be run again, whatever is stored.
@@ -82,8 +84,10 @@ class Stage:
     identity: int
     mode: Mapping[str, Any]
     code: str
+    code_names: tuple[str, ...]
     params: Mapping[str, Part]
     special: SpecialKeys = field(default_factory=SpecialKeys)
+    version: Part = MISSING
     files: Mapping[str, str] = field(default_factory=dict)
     partial: bool = False
     not_deterministic: bool = False
@@ -172,7 +176,7 @@ class Stage:
         mode = [f"{name}={value}".encode() for name, value in sorted(self.mode.items())]
         files = [f"{name}={value}".encode() for name, value in sorted(self.files.items())]
         hasher.update(tagged(b"head", tagged(b"h", *head), tagged(b"m", *mode), tagged(b"f", *files)))
-        hasher.update(tagged(b"extra", self.special.version, *extra))
+        hasher.update(tagged(b"extra", filled(self.version, fill), *extra))
         for name in sorted(self.params):
             hasher.update(tagged(b"param", name.encode(), filled(self.params[name], fill)))
         return hasher.hexdigest()
@@ -190,13 +194,13 @@ def stages_in(part: Part) -> Iterator[Stage]:
 def _has_missing(part: Part) -> bool:
     if isinstance(part, Items):
         return any(_has_missing(inner) for inner in part.parts)
-    return part == MISSING
+    return part is MISSING
 
 
 def filled(part: Part, fill: Fill) -> bytes:
     """The bytes of a part whose holes are filled."""
-    if isinstance(part, bytes):
-        return tagged(b"value", part)
+    if isinstance(part, Leaf):
+        return tagged(b"value", part.code)
     if isinstance(part, Stage):
         return tagged(b"stage", fill(part))
     inner = [filled(each, fill) for each in part.parts]
@@ -204,3 +208,20 @@ def filled(part: Part, fill: Fill) -> bytes:
         return tagged(part.kind, *inner)
     pairs = sorted(zip(part.keys, inner, strict=True))
     return tagged(b"dict", part.kind, *(piece for pair in pairs for piece in pair))
+
+
+def matches(part: Part, value: Any) -> bool:
+    """Whether a built argument is what was read, as far as config values go (stages are not compared)."""
+    if isinstance(part, Stage):
+        return True
+    if isinstance(part, Leaf):
+        try:
+            return part.code == Encoder().encode(value)
+        except NotCanonical:
+            return True  # a callable or an object that was passed: it cannot have been evaluated again
+    try:
+        if part.kind in (b"list", b"tuple") and len(value) != len(part.parts):
+            return False
+        return all(matches(inner, value[name]) for name, inner in zip(part.names, part.parts, strict=True))
+    except Exception:
+        return True  # an object made of a structured config: what it was made of is not visible any more
