@@ -118,10 +118,10 @@ def look_at_call(walk: Walk, node: ast.Call) -> bool:
         return False
     if full_name in ("builtins.getattr", "builtins.hasattr", "builtins.setattr", "builtins.delattr"):
         return _look_at_attribute_call(walk, node, full_name)
-    if full_name in ("builtins.vars", "builtins.dir") and node.args:
+    if full_name in ("builtins.vars", "builtins.dir", "inspect.getdoc") and node.args:
         chain = chain_of(node.args[0])
         if chain is not None:
-            walk.mention((*chain, ANYTHING))
+            walk.mention((*chain, "__doc__" if full_name == "inspect.getdoc" else ANYTHING))
             _write_quietly(walk, node, skip=1)
             return True
     return False

@@ -25,9 +25,7 @@ _DROPPED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
 _FIELDS: dict[type, tuple[str, tuple[tuple[str, str], ...]]] = {}
 # What reads docstrings, annotations or subclasses at run time turns them into behaviour.
 _READERS = {
-    "__doc__": "docs",
     "getdoc": "docs",
-    "docopt": "docs",
     "__annotations__": "annotations",
     "get_type_hints": "annotations",
     "get_annotations": "annotations",
@@ -102,6 +100,8 @@ def form_of(nodes: Iterable[tuple[str, ast.AST]], context: Context) -> Form:
     close(walk.scope, walk.mentions)
     if walk.kept_annotations and context.future_annotations:
         walk.out.append("future-annotations")
+    if walk.mentions.reads_docs:
+        walk.reads.add("docs")
     if {"inspects", "annotations of a signature"} <= walk.reads:
         walk.reads.add("annotations")
     return Form(
@@ -156,6 +156,7 @@ class Walk:
         self.puzzles: set[str] = set()
         # First names of mentions whose full name may mean something to us.
         self._telling = {*context.imports, *dynamic.TELLING_BUILTINS}
+        self._called: ast.AST | None = None
         self.kept_annotations = False
         self.registers_subclasses = False
         self._class_annotations = False
@@ -240,28 +241,33 @@ class Walk:
     def name(self, node: ast.Name) -> None:
         self.out.append("@" + ascii(node.id))
         if isinstance(node.ctx, ast.Load):
-            self.mention((node.id,))
+            self.mention((node.id,), node is not self._called)
         else:
             self._bind(node.id)
 
     def attribute(self, node: ast.Attribute) -> None:
+        chain = chain_of(node)
         if not isinstance(node.ctx, ast.Load):
             self._change(node)
-        else:
-            if node.attr in _READERS:
-                self.reads.add(_READERS[node.attr])
-        chain = chain_of(node)
-        if chain is not None:
+            if chain is not None:
+                self.out.append("@" + ".".join(map(ascii, chain)))
+                self.scope.mention(chain[:-1] if node.attr.startswith("__") else chain)
+                return
+        elif chain is not None:
             self.out.append("@" + ".".join(map(ascii, chain)))
-            self.mention(chain)
+            self.mention(chain, node is not self._called)
             return
+        elif node.attr == "__doc__":
+            self.reads.add("docs")
+        elif node.attr in _READERS:
+            self.reads.add(_READERS[node.attr])
         if dynamic.look_at_attribute(self, node):
             return
         self.out.append("." + ascii(node.attr))
         self.node(node.value)
 
-    def mention(self, chain: Chain) -> None:
-        self.scope.mention(chain)
+    def mention(self, chain: Chain, as_value: bool = True) -> None:
+        self.scope.mention(chain, as_value)
         for name in chain:
             if name in _READERS:
                 self.reads.add(_READERS[name])
@@ -335,6 +341,7 @@ class Walk:
             if chain is not None:
                 self.scope.write(chain)
         if not dynamic.look_at_call(self, node):
+            self._called = node.func  # the next node that the walk comes to
             self.plain(node)
 
     def assign(self, node: ast.Assign) -> None:
@@ -345,10 +352,10 @@ class Walk:
                     self.scope.aliases.setdefault(target.id, set()).add(chain)
         if chain is not None and chain[-1] == "__doc__" and _all_named(node.targets, "__doc__"):
             # Handing a docstring on, as decorators do, does not make it behaviour.
-            had = "docs" in self.reads
-            self.plain(node)
-            if not had:
-                self.reads.discard("docs")
+            self.field("hands-on", node.targets)
+            self.out.append("@" + ".".join(map(ascii, chain)))
+            if len(chain) > 1:
+                self.mention(chain[:-1])
             return
         self.plain(node)
 

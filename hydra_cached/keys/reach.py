@@ -54,6 +54,8 @@ class Reach:
         self._queue: list[tuple[Module, Unit]] = []
         self._reads: set[str] = set()
         self._annotated: set[Taken] = set()
+        self._documented: set[Taken] = set()
+        self._loose: set[Taken] = set()
 
     # -- the walk
 
@@ -67,14 +69,40 @@ class Reach:
         while True:
             while self._queue:
                 self._walk(*self._queue.pop())
+            if self._reads & {"annotations", "docs"}:
+                self._find_loose()
             again = [pair for taken, pair in self._taken.items() if self._walked[taken] != self._counts(taken)]
             if not again:
                 return
             self._queue += again
 
     def _counts(self, taken: Taken) -> tuple[bool, bool]:
-        """Whether annotations and docstrings of a statement count."""
-        return "annotations" in self._reads or taken in self._annotated, "docs" in self._reads
+        """Whether annotations and docstrings of a statement count.
+
+        Where code reads those of objects that come from elsewhere, it may be any object that is not just
+        called by its name.
+        """
+        loose = taken in self._loose
+        annotations = taken in self._annotated or (loose and "annotations" in self._reads)
+        return annotations, taken in self._documented or (loose and "docs" in self._reads)
+
+    def _find_loose(self) -> None:
+        """Note which statements define objects that get into other hands: classes, decorated and passed ones."""
+        for taken, (module, unit) in self._taken.items():
+            node = unit.node
+            if isinstance(node, ast.ClassDef) or getattr(node, "decorator_list", None):
+                self._loose.add(taken)
+            mentions = unit.form(module, *self._walked[taken]).mentions
+            meanings = [m for chain in mentions.values for m in self.resolver.meanings(module, chain)]
+            meanings += [m for base, chain in mentions.absolute for m in self.resolver.from_module(base, chain)]
+            for meaning in meanings:
+                self._loosen(meaning.key)
+
+    def _loosen(self, key: Key | None) -> None:
+        module = self.modules.get(key[0]) if key is not None else None
+        for unit in module.live_binders(key[1]) if module is not None and key is not None else ():
+            assert module is not None
+            self._loose.add((module.name, unit.index))
 
     def _take(self, module: Module, unit: Unit) -> None:
         taken = (module.name, unit.index)
@@ -92,6 +120,8 @@ class Reach:
             self._index_subclasses()
         for chain in form.mentions.chains:
             self._mention(module, chain)
+            if "__doc__" in chain[1:]:
+                self._document(module, chain)
         for base, chain in sorted(form.mentions.absolute):
             self._follow(module, base, chain)
         for path in sorted(form.paths):
@@ -120,6 +150,14 @@ class Reach:
                     self._follow(module, source, chain, because)
             elif root not in module.binders:
                 self._follow(module, source, chain, because)
+
+    def _document(self, module: Module, chain: Chain) -> None:
+        """The docstring of what a mention denotes is read."""
+        for meaning in self.resolver.meanings(module, chain):
+            other = self.modules.get(meaning.key[0]) if meaning.key is not None else None
+            for unit in other.live_binders(meaning.key[1]) if other is not None and meaning.key else ():
+                assert other is not None
+                self._documented.add((other.name, unit.index))
 
     def _take_binder(self, key: Key, module: Module, unit: Unit) -> None:
         pairs = self._changers.setdefault(key, [])
@@ -381,11 +419,10 @@ class Reach:
             if module is not None:
                 units = [unit for unit in module.units if (name, unit.index) in self._taken]
                 found[f"whole module {name}"] = module.opaque or self._digest((module, unit) for unit in units)
-        if "docs" in self._reads:
-            for name, module in self._order.items():
-                doc = ast.get_docstring(module.tree, clean=False)
-                if doc is not None and (name, "__doc__") in self._needed:
-                    found[f"{name}.__doc__"] = _hexdigest([doc])
+        for name, module in self._order.items():
+            doc = ast.get_docstring(module.tree, clean=False) if (name, "__doc__") in self._needed else None
+            if doc is not None:
+                found[f"{name}.__doc__"] = _hexdigest([doc])
         if len(ordered) > 1:
             found["order of imports"] = _hexdigest(sorted(ordered, key=lambda name: rank.get(name, -1)))
         return found

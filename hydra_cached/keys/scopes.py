@@ -61,18 +61,21 @@ class Scope:
     declared_global: set[str] = field(default_factory=set)
     declared_nonlocal: set[str] = field(default_factory=set)
     chains: dict[Chain, int] = field(default_factory=dict)
+    values: set[Chain] = field(default_factory=set)
     writes: dict[Chain, int] = field(default_factory=dict)
     imports: dict[str, list[Absolute]] = field(default_factory=dict)
     aliases: dict[str, set[Chain]] = field(default_factory=dict)
     called: set[str] = field(default_factory=set)
     pending: list[Scope] = field(default_factory=list)
 
-    def mention(self, chain: Chain) -> None:
+    def mention(self, chain: Chain, as_value: bool = True) -> None:
         """Note a load. In a class body, names that the body has bound by now are its own."""
         if self.kind == "class" and chain[0] in self.bound and chain[0] not in self.declared_global:
             if chain[0] not in self.imports:
                 return
         self.chains.setdefault(chain, 0)
+        if as_value:
+            self.values.add(chain)
 
     def write(self, chain: Chain) -> None:
         """Note a change to the object that the chain names."""
@@ -95,21 +98,25 @@ class Mentions:
 
     Attributes:
         chains: mentions of module globals -> their least depth.
+        values: those mentions that are not just called: the object gets into other hands.
         writes: module globals whose object is changed -> least depth; ("x", "a") for ``x.a = ..``, ("x",)
             for ``x[..] = ..`` and ``x.append(..)``.
         absolute: mentions through imports inside functions and through dynamic imports of constants; a
             chain that ends in "" only imports.
         absolute_writes: as ``writes``, through imports inside functions.
         rebound: globals bound by a function's ``global`` statement.
+        reads_docs: the docstring of an object that came from elsewhere is read.
         patches_parameters: some function sets attributes on what it is given (``self`` excepted).
         patches_class: some method changes the state of its class.
     """
 
     chains: dict[Chain, int] = field(default_factory=dict)
+    values: set[Chain] = field(default_factory=set)
     writes: dict[Chain, int] = field(default_factory=dict)
     absolute: set[Absolute] = field(default_factory=set)
     absolute_writes: dict[Absolute, int] = field(default_factory=dict)
     rebound: set[str] = field(default_factory=set)
+    reads_docs: bool = False
     patches_parameters: bool = False
     patches_class: bool = False
 
@@ -147,11 +154,15 @@ def _merge(scope: Scope, outer: Scope, mentions: Mentions, deeper: int) -> None:
         root = chain[0]
         if root in scope.declared_global:
             _lower(module.chains, chain, depth + deeper)
+            module.values.add(chain)
         elif scope.owns(root) and (scope.kind != "class" or root in scope.imports):
             for base, rest in scope.imports.get(root, ()):
                 mentions.absolute.add((base, rest + chain[1:]))
+            mentions.reads_docs |= "__doc__" in chain and root not in scope.imports
         else:
             _lower(outer.chains, chain, depth + deeper)
+            if chain in scope.values:
+                outer.values.add(chain)
     for chain, depth in scope.writes.items():
         root = chain[0]
         if root in scope.declared_global:
@@ -181,6 +192,7 @@ def _write_to_own(scope: Scope, chain: Chain, depth: int, outer: Scope, mentions
 def _finish(scope: Scope, mentions: Mentions) -> None:
     for chain, depth in scope.chains.items():
         _lower(mentions.chains, chain, depth)
+    mentions.values |= scope.values
     for chain, depth in scope.writes.items():
         _lower(mentions.writes, chain, depth)
 
