@@ -30,8 +30,8 @@ class Report:
     def __str__(self) -> str:
         score = self.score
         lines = [
-            f"accuracy  {score['accuracy']:.4f}   ({score['misread']} of {score['held_out']} digits misread)",
-            f"macro F1  {score['macro_f1']:.4f}",
+            f"accuracy    {score['accuracy']:.4f}   ({score['misread']} of {score['held_out']} digits misread)",
+            f"macro F1    {score['macro_f1']:.4f}",
         ]
         if score["misread"]:
             lines.append(
