@@ -16,6 +16,7 @@ from hydra_cached.keys.normal import Context, Form, form_of, imported, live_bran
 from hydra_cached.keys.scopes import Absolute, Chain, chain_of, changed_chain
 
 _BUILTINS = frozenset(dir(builtins))
+_COMPUTED = re.compile(rb"\b(globals|exec)\s*\(|\bsys\.modules\b")
 _GLOBAL = re.compile(rb"^[ \t;:]*global\s|[;:]\s*global\s", re.MULTILINE)
 _MODULE_NAMES = frozenset(
     ["__name__", "__file__", "__path__", "__package__", "__spec__", "__loader__", "__builtins__", "__cached__"]
@@ -89,6 +90,8 @@ class Module:
         effects: units that do something besides binding names.
         exported: ``__all__`` if it is written out; None if there is none, or it is computed.
         future: it has ``from __future__ import annotations``.
+        names_are_computed: it may bind names that cannot be seen, by ``globals()`` and the like.
+        checked_only: names that exist for type checkers only.
         opaque: digest of its content, for what cannot be parsed (extension modules, broken source).
     """
 
@@ -104,6 +107,8 @@ class Module:
     effects: list[Unit] = field(default_factory=list)
     exported: frozenset[str] | None = None
     future: bool = False
+    names_are_computed: bool = False
+    checked_only: set[str] = field(default_factory=set)
     opaque: str | None = None
 
     def live_binders(self, name: str) -> list[Unit]:
@@ -147,6 +152,7 @@ def parse(name: str, package: str, path: str, source: bytes) -> Module:
     """
     tree = ast.parse(source, filename=path)
     module = Module(name, package, path, tree)
+    module.names_are_computed = _COMPUTED.search(source) is not None
     # Names first: what an `if TYPE_CHECKING` means depends on the imports.
     _find_imports(module, tree.body)
     _add_statements(module, tree.body, (), False)
@@ -178,10 +184,25 @@ def _find_imports(module: Module, statements: Sequence[ast.stmt]) -> None:
                     _add_import(module, alias.asname or alias.name, (base, (alias.name,)))
         else:
             live = live_branch(statement, module.full_name) if isinstance(statement, ast.If) else None
+            if live is not None:
+                module.checked_only |= _bound_anywhere(statement)
             if isinstance(statement, ast.If) and _is_main_test(statement.test) and module.name != "__main__":
                 live = statement.orelse
             for block in [live] if live is not None else _blocks(statement):
                 _find_imports(module, block)
+
+
+def _bound_anywhere(statement: ast.stmt) -> set[str]:
+    """All names that a statement could bind, whether or not it does so at run time."""
+    names: set[str] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
 
 
 def _add_import(module: Module, name: str, target: Absolute) -> None:
@@ -271,7 +292,7 @@ def _add_unit(
         return
     unit = _new_unit(module, node, guards, in_main)
     _Executed(module, unit).statement(node, frozenset())
-    if not in_main and (unit.stores or any(call.kind == "bare" for call in unit.calls)):
+    if not in_main and (unit.stores or any(call.kind not in ("value", "bases") for call in unit.calls)):
         module.effects.append(unit)
 
 
@@ -399,9 +420,14 @@ class _Executed:
             if chain is not None and chain[0] not in hidden:
                 self.unit.calls.append(Call(chain, [], "bases"))
             self.statement(base, hidden)
-        own = _Executed(self.module, Unit(-1, node))
-        own.several(node.body, frozenset())
-        self.several(node.body, hidden | own.unit.binds)
+        for statement in node.body:
+            # Names of the class are hidden from the statements that come after.
+            inner = _Executed(self.module, Unit(-1, node, in_main=self.unit.in_main))
+            inner.statement(statement, hidden)
+            self.unit.stores += inner.unit.stores
+            self.unit.calls += inner.unit.calls
+            self.unit.reads |= inner.unit.reads
+            hidden |= inner.unit.binds
 
 
 def _is_discarded(node: ast.Assign) -> bool:

@@ -158,10 +158,14 @@ class _Look:
     def _from_memory(self) -> Fingerprint:
         """For what has no source: notebooks, ``exec``, names that were set by computed code."""
         self.from_memory = True
+        if self.modules.locate(self.target) is not None:
+            raise CodeNotFound(self.target, "it is a module")
         try:
             found = loaded.find(self.target)
         except LookupError as error:
-            raise CodeNotFound(self.target, str(error)) from None
+            known = self.modules.locate(self.names[0]) is not None
+            reason = "its source does not define it, and it is not loaded either" if known else str(error)
+            raise CodeNotFound(self.target, reason) from None
         marked = loaded.is_marked(found)
         if self.scope == "off":
             return self._made({}, marked)

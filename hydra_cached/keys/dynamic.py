@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 EVERYTHING_INSIDE = "**"  # stands in a chain for all modules of a package
 
 _IMPORTERS = frozenset(["importlib.import_module", "importlib.__import__", "builtins.__import__"])
-_BY_PATH = frozenset(
-    ["hydra.utils.get_method", "hydra.utils.get_class", "hydra.utils.get_object", "hydra.utils.get_static_method"]
-)
 # Mentions that hide which code is meant.
 _PUZZLES = {
     "builtins.eval": "eval",
@@ -93,9 +90,6 @@ def look_at_call(walk: Walk, node: ast.Call) -> bool:
     Returns:
         True if the call was written out here, False if it is an ordinary one.
     """
-    for keyword in node.keywords:
-        if keyword.arg in ("_target_", "_zen_target") and (text := _constant(keyword.value)) is not None:
-            walk.paths.add(text)
     function = chain_of(node.func)
     full_name = walk.resolve(function) if function is not None else None
     if full_name is None:
@@ -107,11 +101,6 @@ def look_at_call(walk: Walk, node: ast.Call) -> bool:
         walk.mentions.absolute.add(reached)
         _write_quietly(walk, node, skip=0)
         return True
-    if full_name in _BY_PATH:
-        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
-            if (text := _constant(argument)) is not None:
-                walk.paths.add(text)
-        return False
     if full_name in ("builtins.vars", "builtins.locals") and not node.args:
         if walk.scope.kind == "module":
             walk.puzzles.add(full_name.partition(".")[2] + "()")

@@ -8,6 +8,7 @@ changed object depends on these statements, wherever they stand.
 from __future__ import annotations
 
 import ast
+import re
 
 from hydra_cached.keys.bindings import Call, Module, Unit
 from hydra_cached.keys.resolve import Key, Meaning, Resolver
@@ -33,6 +34,9 @@ _READING = frozenset(
 _READING_METHODS = words(
     "copy count endswith format get index items join keys lower split startswith strip upper values"
 )
+_REGISTERING = re.compile(r"(?i)regist(er|ry)[^.]*(\.[^.]*)?$")
+# A class that is registered there answers isinstance of its own instances, no more.
+_ABSTRACT = ("collections.abc.", "numbers.", "os.PathLike.")
 _HARMLESS = ("logging.", "warnings.", "builtins.print", "atexit.register", "faulthandler.", "rich.traceback.")
 
 
@@ -66,7 +70,15 @@ class Effects:
         for chain in unit.stores:
             if any(meaning.key is None for meaning in self.resolver.meanings(module, chain)):
                 return True
-        return any(call.kind == "bare" and self._acts(module, call) for call in unit.calls)
+        for call in unit.calls:
+            if call.kind == "bare" and self._acts(module, call):
+                return True
+            if call.kind.startswith("decorator"):
+                # A registry outside the project: what is entered there may be what a target gets out.
+                for meaning in self.resolver.meanings(module, call.function):
+                    if _REGISTERING.search(meaning.external) and not meaning.external.startswith(_ABSTRACT):
+                        return True
+        return False
 
     def _acts(self, module: Module, call: Call) -> bool:
         meanings = self.resolver.meanings(module, call.function)
@@ -74,7 +86,7 @@ class Effects:
             return True
         for meaning in meanings:
             if meaning.key is None:
-                if meaning.external in _READING or meaning.external.startswith(_HARMLESS):
+                if meaning.external in _READING or meaning.external.startswith((*_HARMLESS, *_ABSTRACT)):
                     continue
                 if meaning.external.startswith("builtins."):
                     given = [m for chain in call.given for m in self.resolver.meanings(module, chain)]

@@ -8,6 +8,7 @@ node and field names that Python 3.10 to 3.13 share, so equal code has the same 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ MUTATORS = words(
     "add append appendleft clear connect discard extend extendleft insert move_to_end pop popitem popleft "
     "push put register remove reverse set setdefault sort subscribe update __setitem__ __delitem__"
 )
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_CONDITIONAL = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.Match)
 _DROPPED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
 _FIELDS: dict[type, tuple[str, tuple[tuple[str, str], ...]]] = {}
 # What reads docstrings, annotations or subclasses at run time turns them into behaviour.
@@ -69,7 +72,7 @@ class Form:
 
     Attributes:
         reads: "docs", "annotations", "subclasses" where the code reads these at run time.
-        paths: dotted paths in strings that name code (``_target_``, ``get_method``).
+        paths: strings that may name code: ``a.b.c`` or ``a.b:c``.
         puzzles: what cannot be followed statically, in words.
         registers_subclasses: a class whose subclasses run its code when they are defined.
     """
@@ -224,6 +227,8 @@ class Walk:
                     self.body("live", live)
                     continue
             self.node(statement)
+            if name == "class":
+                self.scope.settle(always=not isinstance(statement, _CONDITIONAL))
         self.out.append("]")
 
     def resolve(self, chain: Chain) -> str | None:
@@ -316,6 +321,8 @@ class Walk:
             self.out.append(hex(value))  # repr refuses very large ones
         else:
             self.out.append(f"{type(value).__name__}:{value!a}")
+            if isinstance(value, str) and _PATH.fullmatch(value):
+                self.paths.add(value.replace(":", "."))
 
     # -- statements with something to tell
 
@@ -432,13 +439,6 @@ class Walk:
     def mapping_pattern(self, node: ast.MatchMapping) -> None:
         if node.rest:
             self._bind(node.rest)
-        self.plain(node)
-
-    def dictionary(self, node: ast.Dict) -> None:
-        for key, value in zip(node.keys, node.values, strict=True):
-            if isinstance(key, ast.Constant) and key.value in ("_target_", "_zen_target"):
-                if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                    self.paths.add(value.value)
         self.plain(node)
 
     # -- scopes
@@ -567,7 +567,7 @@ class Walk:
         if "__init_subclass__" in defined:
             self.registers_subclasses = True
         self.enter("class", node.name)
-        self.body("body", node.body, docs=True)
+        self.body("class", node.body, docs=True)
         self.leave()
         if generic:
             self.leave()
@@ -598,7 +598,6 @@ _SPECIAL: dict[type, Callable[[Walk, Any], None]] = {
     ast.MatchStar: Walk.pattern,
     ast.MatchMapping: Walk.mapping_pattern,
     ast.Compare: Walk.comparison,
-    ast.Dict: Walk.dictionary,
     ast.ListComp: Walk.comprehension,
     ast.SetComp: Walk.comprehension,
     ast.GeneratorExp: Walk.comprehension,

@@ -150,6 +150,9 @@ class Reach:
                     self._follow(module, source, chain, because)
             elif root not in module.binders:
                 self._follow(module, source, chain, because)
+        if module.names_are_computed and root not in _BUILTINS and not self.resolver.defines(module, root):
+            if not root.startswith("__") and root not in module.checked_only:
+                self._take_whole(module.name, f"{root} is not defined where it can be seen")
 
     def _document(self, module: Module, chain: Chain) -> None:
         """The docstring of what a mention denotes is read."""
@@ -261,9 +264,14 @@ class Reach:
                 self.distributions[located.distribution[0]] = located.distribution[1]
 
     def _follow_path(self, module: Module, path: str) -> None:
-        parts = path.split(".")
-        if all(part.isidentifier() for part in parts) and self.modules.locate(parts[0]) is not None:
-            self._follow(module, parts[0], tuple(parts[1:]))
+        """Take the definition that a string names, if it does name one."""
+        top, *rest = path.split(".")
+        if not self.modules.is_first_party(top):
+            return
+        for meaning in self.resolver.from_module(top, tuple(rest)):
+            other = self.modules.get(meaning.key[0]) if meaning.key is not None else None
+            if meaning.key is not None and other is not None and other.live_binders(meaning.key[1]):
+                self._follow(module, top, tuple(rest))
 
     def _follow_strings(self, module: Module) -> None:
         """Take first-party modules that are named by strings beside an import of a computed name."""

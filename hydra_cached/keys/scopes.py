@@ -58,6 +58,8 @@ class Scope:
     receiver: str | None = None  # a method's first parameter
     receiver_is_class: bool = False
     bound: set[str] = field(default_factory=set)
+    certain: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
     declared_global: set[str] = field(default_factory=set)
     declared_nonlocal: set[str] = field(default_factory=set)
     chains: dict[Chain, int] = field(default_factory=dict)
@@ -70,22 +72,24 @@ class Scope:
 
     def mention(self, chain: Chain, as_value: bool = True) -> None:
         """Note a load. In a class body, names that the body has bound by now are its own."""
-        if self.kind == "class" and chain[0] in self.bound and chain[0] not in self.declared_global:
-            if chain[0] not in self.imports:
-                return
+        if chain[0] in self.certain and chain[0] not in self.imports:
+            return
         self.chains.setdefault(chain, 0)
         if as_value:
             self.values.add(chain)
 
     def write(self, chain: Chain) -> None:
         """Note a change to the object that the chain names."""
-        if self.kind == "class" and chain[0] in self.bound:
+        if chain[0] in self.certain:
             return
         self.writes.setdefault(chain, 0)
 
-    def bind(self, name: str) -> None:
-        """Note a binding in the scope that Python would choose: comprehensions pass walruses on."""
-        self.bound.add(name)
+    def settle(self, always: bool) -> None:
+        """A statement of a class body is over: what it ``always`` binds is the body's own from now on."""
+        if always:
+            self.certain |= self.bound - self.declared_global - self.doubtful
+        else:
+            self.doubtful |= self.bound - self.certain
 
     def owns(self, name: str) -> bool:
         """Whether a name, mentioned in this scope, is this scope's own."""

@@ -11,7 +11,7 @@ import pytest
 
 from hydra_cached.keys.code import CodeIndex
 
-from edits import classes, definitions, dynamic, modules, statements
+from edits import classes, corners, definitions, dynamic, modules, statements
 from edits.corpus import Edit, Project, each, make, undo, write
 
 PROJECTS = [
@@ -20,6 +20,7 @@ PROJECTS = [
     *modules.PROJECTS,
     *classes.PROJECTS,
     *dynamic.PROJECTS,
+    *corners.PROJECTS,
 ]
 EDITS = list(each(PROJECTS))
 
