@@ -134,7 +134,9 @@ class _Look:
         self.names = tuple(target.split("."))
 
     def fingerprint(self) -> Fingerprint:
-        located = self.modules.locate(self.names[0]) if all(self.names) else None
+        if not all(name.isidentifier() for name in self.names):
+            raise CodeNotFound(self.target, "not a dotted name")
+        located = self.modules.locate(self.names[0])
         if located is not None and located.owner != "first-party":
             return self._made({} if self.scope == "off" else self._version_parts(self.target))
         meanings = self._meanings(self.names)
@@ -220,7 +222,8 @@ class _Look:
         module = self.modules.get(meaning.key[0])
         assert module is not None
         digests = [unit.form(module, False, False).digest for unit in module.live_binders(meaning.key[1])]
-        return {".".join(meaning.key): blake3("\0".join(digests).encode()).hexdigest()[:32]}
+        own = module.opaque or blake3("\0".join(digests).encode()).hexdigest()[:32]
+        return {".".join(meaning.key): own}
 
     def _version_parts(self, name: str) -> dict[str, str]:
         """Parts for what is not the project's own: distribution and version."""

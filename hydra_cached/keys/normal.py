@@ -93,14 +93,18 @@ def form_of(nodes: Iterable[tuple[str, ast.AST]], context: Context) -> Form:
             around it, then the statement itself.
         context: the module around it.
     """
+    nodes = list(nodes)
     walk = Walk(context)
-    for label, node in nodes:
-        walk.out.append(label)
-        if isinstance(node, ast.stmt):
-            walk.body("body", [node])
-        else:
-            walk.node(node)
-    close(walk.scope, walk.mentions)
+    try:
+        for label, node in nodes:
+            walk.out.append(label)
+            if isinstance(node, ast.stmt):
+                walk.body("body", [node])
+            else:
+                walk.node(node)
+        close(walk.scope, walk.mentions)
+    except RecursionError:
+        walk = _flat_walk(nodes, context)
     if walk.kept_annotations and context.future_annotations:
         walk.out.append("future-annotations")
     if walk.mentions.reads_docs:
@@ -115,6 +119,26 @@ def form_of(nodes: Iterable[tuple[str, ast.AST]], context: Context) -> Form:
         frozenset(walk.puzzles),
         walk.registers_subclasses,
     )
+
+
+def _flat_walk(nodes: Iterable[tuple[str, ast.AST]], context: Context) -> Walk:
+    """What can be told of a statement that is nested too deeply for :class:`Walk`: all counts as written."""
+    walk = Walk(context)
+    for label, root in nodes:
+        walk.out.append(label)
+        for node in ast.walk(root):
+            fields = [(name, value) for name, value in ast.iter_fields(node) if name not in _DROPPED_FIELDS]
+            shape = [
+                (name, len(value) if isinstance(value, list) else "" if isinstance(value, ast.AST) else ascii(value))
+                for name, value in fields
+            ]
+            walk.out.append(f"{type(node).__name__}{shape}")
+            chain = chain_of(node)
+            if chain is not None:
+                walk.mention(chain)
+    walk.mentions.chains = dict(walk.scope.chains)
+    walk.mentions.values = set(walk.scope.values)
+    return walk
 
 
 def is_type_checking(test: ast.AST, resolve: Callable[[Chain], str | None]) -> bool:

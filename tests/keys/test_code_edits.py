@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from hydra_cached.keys.code import CodeIndex
-
 from edits import classes, corners, definitions, dynamic, modules, statements
 from edits.corpus import Edit, Project, each, make, undo, write
+
+from hydra_cached.keys.code import CodeIndex
 
 PROJECTS = [
     *definitions.PROJECTS,
@@ -43,7 +42,9 @@ def test_edit(project: Project, edit: Edit, tmp_path: Path, monkeypatch: pytest.
     assert restored.digest == before.digest, "taking the edit back does not restore the digest"
     assert set(sys.modules) == loaded, "something was imported"
     outcome = "same" if after.digest == before.digest else "changed"
-    assert outcome == edit.outcome, f"{outcome}: {differing}\nparts: {list(before.parts)}\nnotes: {before.notes}"
+    assert outcome == edit.outcome, (
+        f"{outcome}: {differing}\nparts: {list(before.parts)}\nnotes: {before.notes}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,9 @@ def test_digests_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
     for seed in ("0", "1", "4242"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", script, str(tmp_path)]
-        run = subprocess.run(command, input=asked, env=environment, capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            command, input=asked, env=environment, capture_output=True, text=True, check=True
+        )
         answers.append(run.stdout.splitlines())
     assert len(answers[0]) == len(PROJECTS)
     assert answers[0] == answers[1] == answers[2]

@@ -87,7 +87,9 @@ PROJECTS = [
         [
             changed("a method counts", "zoo/animals.py", '"wau"', '"wuff"'),
             changed("a property counts", "zoo/animals.py", "return FOOD", "return FOOD * 2"),
-            changed("a property's setter counts", "zoo/animals.py", "self._food = value", "self._food = None"),
+            changed(
+                "a property's setter counts", "zoo/animals.py", "self._food = value", "self._food = None"
+            ),
             changed("a constant that a property uses counts", "zoo/animals.py", '"meat"', '"bone"'),
             changed("a helper of a static method counts", "zoo/animals.py", "return 1", "return 2"),
             changed("a class method counts", "zoo/animals.py", 'cls("x")', 'cls("y")'),
@@ -95,18 +97,40 @@ PROJECTS = [
             changed("an inherited class attribute counts", "zoo/base.py", "legs = 4", "legs = 2"),
             changed("a constant of an inherited method counts", "zoo/base.py", "VOLUME = 3", "VOLUME = 4"),
             changed("a base of a base counts", "zoo/mixins.py", "upper()", "title()"),
-            changed("another base counts", "zoo/animals.py", "class Dog(base.Animal)", "class Dog(base.Plant)"),
+            changed(
+                "another base counts", "zoo/animals.py", "class Dog(base.Animal)", "class Dog(base.Plant)"
+            ),
             changed("a class attribute counts", "zoo/animals.py", '= "dog"', '= "hound"'),
             changed("a class decorator counts", "zoo/animals.py", "class Dog(", "@print\nclass Dog("),
             changed("a class attribute set afterwards counts", "zoo/animals.py", "", "Dog.tail = 1\n"),
-            changed("a new method counts", "zoo/animals.py", "    @staticmethod", "    def __eq__(self, o): return True\n\n    @staticmethod"),
+            changed(
+                "a new method counts",
+                "zoo/animals.py",
+                "    @staticmethod",
+                "    def __eq__(self, o): return True\n\n    @staticmethod",
+            ),
             same("a sibling class does not count", "zoo/animals.py", '"miau"', '"mew"'),
-            same("a class beside the base does not count", "zoo/base.py", "class Plant:\n    pass", "class Plant:\n    x = 1"),
+            same(
+                "a class beside the base does not count",
+                "zoo/base.py",
+                "class Plant:\n    pass",
+                "class Plant:\n    x = 1",
+            ),
             same("a class beside a mixin does not count", "zoo/mixins.py", "lower()", "title()"),
             same("a method's docstring does not count", "zoo/base.py", "'''Speak.'''", "'''Talk.'''"),
             same("a class's docstring does not count", "zoo/base.py", "'''An animal.'''", "'''A beast.'''"),
-            same("a method's annotations do not count", "zoo/animals.py", "name: str):", "name: object) -> None:"),
-            same("an annotation of self's attribute does not count", "zoo/animals.py", "self.name = name", "self.name: str = name"),
+            same(
+                "a method's annotations do not count",
+                "zoo/animals.py",
+                "name: str):",
+                "name: object) -> None:",
+            ),
+            same(
+                "an annotation of self's attribute does not count",
+                "zoo/animals.py",
+                "self.name = name",
+                "self.name: str = name",
+            ),
         ],
     ),
     Project(
@@ -154,16 +178,58 @@ PROJECTS = [
         [
             changed("a dataclass field's type counts", "records.py", "name: str", "name: bytes"),
             changed("a dataclass field's default counts", "records.py", "DEFAULT = 1", "DEFAULT = 2"),
-            changed("a new dataclass field counts", "records.py", "    name: str", "    name: str\n    age: int"),
-            changed("the order of dataclass fields counts", "records.py", "    value: int = DEFAULT\n    tags: list = field(default_factory=list)", "    tags: list = field(default_factory=list)\n    value: int = DEFAULT"),
-            changed("an argument of the dataclass decorator counts", "records.py", "@dataclass\n", "@dataclass(frozen=True)\n"),
+            changed(
+                "a new dataclass field counts", "records.py", "    name: str", "    name: str\n    age: int"
+            ),
+            changed(
+                "the order of dataclass fields counts",
+                "records.py",
+                "    value: int = DEFAULT\n    tags: list = field(default_factory=list)",
+                "    tags: list = field(default_factory=list)\n    value: int = DEFAULT",
+            ),
+            changed(
+                "an argument of the dataclass decorator counts",
+                "records.py",
+                "@dataclass\n",
+                "@dataclass(frozen=True)\n",
+            ),
             changed("a NamedTuple field's type counts", "records.py", "left: int", "left: float"),
-            changed("a TypedDict field's type counts", "records.py", "    depth: int\n\n\nclass Lone", "    depth: str\n\n\nclass Lone"),
-            changed("an annotation in a decorated class's base counts", "records.py", "size: int = 1", "size: float = 1"),
-            same("a dataclass method's annotations do not count", "records.py", "def pair(self) -> Pair:", "def pair(self):"),
-            same("an annotation in a plain class does not count", "records.py", "depth: int = 1", "depth: float = 1"),
-            same("a bare annotation in a plain class does not count", "records.py", "    bare: int\n", "    bare: str\n"),
-            same("an annotation in a class that is not reached does not count", "records.py", "x: int = 1", "x: float = 1"),
+            changed(
+                "a TypedDict field's type counts",
+                "records.py",
+                "    depth: int\n\n\nclass Lone",
+                "    depth: str\n\n\nclass Lone",
+            ),
+            changed(
+                "an annotation in a decorated class's base counts",
+                "records.py",
+                "size: int = 1",
+                "size: float = 1",
+            ),
+            same(
+                "a dataclass method's annotations do not count",
+                "records.py",
+                "def pair(self) -> Pair:",
+                "def pair(self):",
+            ),
+            same(
+                "an annotation in a plain class does not count",
+                "records.py",
+                "depth: int = 1",
+                "depth: float = 1",
+            ),
+            same(
+                "a bare annotation in a plain class does not count",
+                "records.py",
+                "    bare: int\n",
+                "    bare: str\n",
+            ),
+            same(
+                "an annotation in a class that is not reached does not count",
+                "records.py",
+                "x: int = 1",
+                "x: float = 1",
+            ),
         ],
     ),
     Project(
@@ -241,13 +307,27 @@ PROJECTS = [
         },
         [
             changed("a metaclass counts", "meta/core.py", "KINDS[name] = made", "KINDS[name.lower()] = made"),
-            changed("a subclass that a metaclass registers counts", "meta/more.py", "level = 1", "level = 10"),
-            changed("a subclass that __init_subclass__ registers counts", "meta/more.py", "level = 2", "level = 20"),
+            changed(
+                "a subclass that a metaclass registers counts", "meta/more.py", "level = 1", "level = 10"
+            ),
+            changed(
+                "a subclass that __init_subclass__ registers counts",
+                "meta/more.py",
+                "level = 2",
+                "level = 20",
+            ),
             changed("a class registered with an ABC counts", "meta/more.py", "return 3", "return 30"),
             changed("an enum's member counts", "meta/core.py", "RED = 1", "RED = 2"),
             changed("an enum's other member counts", "meta/core.py", "enum.auto()", "7"),
-            changed("an abstract method counts", "meta/core.py", "def area(self): ...", "def area(self, x): ..."),
-            same("a subclass of a class that registers nothing does not count", "meta/more.py", "level = 4", "level = 40"),
+            changed(
+                "an abstract method counts", "meta/core.py", "def area(self): ...", "def area(self, x): ..."
+            ),
+            same(
+                "a subclass of a class that registers nothing does not count",
+                "meta/more.py",
+                "level = 4",
+                "level = 40",
+            ),
         ],
     ),
     Project(
@@ -302,11 +382,25 @@ PROJECTS = [
         },
         [
             changed("an implementation registered by annotation counts", "dispatch.py", '"int"', '"integer"'),
-            changed("the annotation that an implementation is registered by counts", "dispatch.py", "def _(value: int)", "def _(value: bool)"),
+            changed(
+                "the annotation that an implementation is registered by counts",
+                "dispatch.py",
+                "def _(value: int)",
+                "def _(value: bool)",
+            ),
             changed("an implementation registered by type counts", "dispatch.py", '"str"', '"text"'),
-            changed("an implementation registered from another module counts", "more_cases.py", '"list"', '"rows"'),
-            same("an implementation of another generic function does not count", "dispatch.py", '"-"', '"--"'),
-            same("another module's implementation of another one does not count", "more_cases.py", '"none"', '"no"'),
+            changed(
+                "an implementation registered from another module counts", "more_cases.py", '"list"', '"rows"'
+            ),
+            same(
+                "an implementation of another generic function does not count", "dispatch.py", '"-"', '"--"'
+            ),
+            same(
+                "another module's implementation of another one does not count",
+                "more_cases.py",
+                '"none"',
+                '"no"',
+            ),
         ],
     ),
     Project(
@@ -347,7 +441,9 @@ PROJECTS = [
                 """,
         },
         [
-            changed("a method target: another method of its class counts", "methods.py", "return 1", "return 10"),
+            changed(
+                "a method target: another method of its class counts", "methods.py", "return 1", "return 10"
+            ),
             same("a method target: another class does not count", "methods.py", "return 2", "return 20"),
         ],
     ),
@@ -375,10 +471,30 @@ PROJECTS = [
                 """,
         },
         [
-            changed("an object's method as target: how the object is made counts", "methods.py", "Engine(4)", "Engine(6)"),
-            changed("an object's method as target: its class counts", "parts.py", "return self.size", "return -self.size"),
-            same("an object's method as target: another object does not count", "methods.py", "WHEEL = Wheel()", "WHEEL = None"),
-            same("an object's method as target: another class does not count", "parts.py", "return 1", "return 2"),
+            changed(
+                "an object's method as target: how the object is made counts",
+                "methods.py",
+                "Engine(4)",
+                "Engine(6)",
+            ),
+            changed(
+                "an object's method as target: its class counts",
+                "parts.py",
+                "return self.size",
+                "return -self.size",
+            ),
+            same(
+                "an object's method as target: another object does not count",
+                "methods.py",
+                "WHEEL = Wheel()",
+                "WHEEL = None",
+            ),
+            same(
+                "an object's method as target: another class does not count",
+                "parts.py",
+                "return 1",
+                "return 2",
+            ),
         ],
     ),
     Project(
@@ -451,7 +567,12 @@ PROJECTS = [
         },
         [
             changed("a subclass found by __subclasses__ counts", "scans.py", "level = 3", "level = 30"),
-            same("a class that __subclasses__ does not find does not count", "scans.py", "level = 4", "level = 40"),
+            same(
+                "a class that __subclasses__ does not find does not count",
+                "scans.py",
+                "level = 4",
+                "level = 40",
+            ),
         ],
     ),
 ]

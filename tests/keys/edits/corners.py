@@ -37,12 +37,32 @@ PROJECTS = [
                 """
         },
         [
-            changed("a class attribute made from a global of the same name counts", "own.py", "limit = 1\n", "limit = 2\n"),
+            changed(
+                "a class attribute made from a global of the same name counts",
+                "own.py",
+                "limit = 1\n",
+                "limit = 2\n",
+            ),
             changed("a method sees the global, not the class attribute", "own.py", "later = 2", "later = 3"),
-            changed("a default value sees the global of the parameter's name", "own.py", "default = 4", "default = 5"),
-            changed("a class attribute that is perhaps not bound leaves the global in play", "own.py", "maybe = 5", "maybe = 6"),
+            changed(
+                "a default value sees the global of the parameter's name",
+                "own.py",
+                "default = 4",
+                "default = 5",
+            ),
+            changed(
+                "a class attribute that is perhaps not bound leaves the global in play",
+                "own.py",
+                "maybe = 5",
+                "maybe = 6",
+            ),
             same("a global that a class attribute hides does not count", "own.py", "early = 3", "early = 4"),
-            same("a global that a comprehension in a class hides does not count", "own.py", "item = 6", "item = 7"),
+            same(
+                "a global that a comprehension in a class hides does not count",
+                "own.py",
+                "item = 6",
+                "item = 7",
+            ),
         ],
     ),
     Project(
@@ -77,10 +97,19 @@ PROJECTS = [
                 """,
         },
         [
-            changed("a class named by a string in a registration counts", "envs/world.py", "size = 1", "size = 10"),
-            changed("a function entered in a foreign registry counts", "envs/models.py", "return 1", "return 10"),
+            changed(
+                "a class named by a string in a registration counts", "envs/world.py", "size = 1", "size = 10"
+            ),
+            changed(
+                "a function entered in a foreign registry counts", "envs/models.py", "return 1", "return 10"
+            ),
             same("a class that no string names does not count", "envs/world.py", "size = 2", "size = 20"),
-            same("a foreign decorator that registers nothing ties nobody", "envs/models.py", "return 2", "return 20"),
+            same(
+                "a foreign decorator that registers nothing ties nobody",
+                "envs/models.py",
+                "return 2",
+                "return 20",
+            ),
         ],
     ),
     Project(
@@ -99,7 +128,14 @@ PROJECTS = [
                     return 1
                 """
         },
-        [changed("a name that globals() makes is looked for in the whole module", "made.py", '(kind, value)', '(value, kind)')],
+        [
+            changed(
+                "a name that globals() makes is looked for in the whole module",
+                "made.py",
+                "(kind, value)",
+                "(value, kind)",
+            )
+        ],
         notes=(
             "made: globals(): the whole module counts",
             "made: read_int is not defined where it can be seen: the whole module counts",
@@ -205,8 +241,18 @@ PROJECTS = [
                 """
         },
         [
-            same("an instance made by a class in use does not count", "config.py", "Config(size=2)", "Config(size=3)"),
-            same("an instance made by a class method does not count", "config.py", "DEFAULT = Config.load()", "DEFAULT = (Config.load(),)"),
+            same(
+                "an instance made by a class in use does not count",
+                "config.py",
+                "Config(size=2)",
+                "Config(size=3)",
+            ),
+            same(
+                "an instance made by a class method does not count",
+                "config.py",
+                "DEFAULT = Config.load()",
+                "DEFAULT = (Config.load(),)",
+            ),
             changed("the class of such instances counts", "config.py", "size: int = 1", "size: int = 4"),
         ],
     ),
@@ -217,8 +263,14 @@ PROJECTS = [
             "a1.py": "from a2 import f as g\n\n\ndef f(x):\n    return g(x)\n",
             "a2.py": "import a3\n\n\ndef f(x):\n    return a3.C().m(x)\n",
             "a3.py": "from a4 import Base\n\n\nclass C(Base):\n    pass\n",
-            "a4.py": "from a5 import h\n\n\nclass Base:\n    def m(self, x):\n        '''Doc.'''\n        return h(x)\n",
-            "a5.py": "K = 1\nL = 2\n\n\ndef h(x):\n    '''Doc.'''\n    return x * K\n\n\ndef i(x):\n    return x * L\n",
+            "a4.py": (
+                "from a5 import h\n\n\nclass Base:\n    def m(self, x):\n        '''Doc.'''\n"
+                "        return h(x)\n"
+            ),
+            "a5.py": (
+                "K = 1\nL = 2\n\n\ndef h(x):\n    '''Doc.'''\n    return x * K\n\n\ndef i(x):\n"
+                "    return x * L\n"
+            ),
         },
         [
             changed("a constant five modules away counts", "a5.py", "K = 1", "K = 3"),
@@ -260,8 +312,15 @@ PROJECTS = [
                 """
         },
         [
-            same("an overload's annotations do not count", "generics.py", "def pick(x: int) -> int: ...", "def pick(x: bytes) -> bytes: ..."),
-            same("names in dropped annotations are not followed", "generics.py", '"list[Unknown]"', '"list[T]"'),
+            same(
+                "an overload's annotations do not count",
+                "generics.py",
+                "def pick(x: int) -> int: ...",
+                "def pick(x: bytes) -> bytes: ...",
+            ),
+            same(
+                "names in dropped annotations are not followed", "generics.py", '"list[Unknown]"', '"list[T]"'
+            ),
             changed("a generic class's method counts", "generics.py", "return 1", "return 2"),
         ],
     ),
@@ -293,14 +352,31 @@ PROJECTS = [
                 """
         },
         [
-            changed("another fallback import counts", "swaps.py", "from hashlib import sha256", "from hashlib import sha512"),
-            changed("another preferred import counts", "swaps.py", "import ujson as json", "import orjson as json"),
-            changed("another caught exception counts", "swaps.py", "except ImportError:\n    import json", "except Exception:\n    import json"),
+            changed(
+                "another fallback import counts",
+                "swaps.py",
+                "from hashlib import sha256",
+                "from hashlib import sha512",
+            ),
+            changed(
+                "another preferred import counts", "swaps.py", "import ujson as json", "import orjson as json"
+            ),
+            changed(
+                "another caught exception counts",
+                "swaps.py",
+                "except ImportError:\n    import json",
+                "except Exception:\n    import json",
+            ),
             changed("an assertion counts", "swaps.py", "assert x,", "assert not x,"),
             changed("an f-string's conversion counts", "swaps.py", "{x!r:", "{x!s:"),
             changed("an f-string's format counts", "swaps.py", ":>{len", ":<{len"),
             changed("a keyword-only default counts", "swaps.py", 'mode="fast"', 'mode="slow"'),
-            changed("an async comprehension counts", "swaps.py", "row async for row in rows", "row for row in rows"),
+            changed(
+                "an async comprehension counts",
+                "swaps.py",
+                "row async for row in rows",
+                "row for row in rows",
+            ),
         ],
     ),
 ]

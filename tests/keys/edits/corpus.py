@@ -65,7 +65,9 @@ def make(root: Path, edit: Edit) -> str | None:
     path = root / edit.file
     before = path.read_text() if path.exists() else None
     if edit.old:
-        assert before is not None and before.count(edit.old) == 1, f"{edit.claim}: {edit.old!r} is not there once"
+        assert before is not None and before.count(edit.old) == 1, (
+            f"{edit.claim}: {edit.old!r} is not there once"
+        )
         path.write_text(before.replace(edit.old, edit.new))
     else:
         path.parent.mkdir(parents=True, exist_ok=True)

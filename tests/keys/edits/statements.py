@@ -84,9 +84,15 @@ PROJECTS = [
                 """
         },
         [
-            changed("a function reached through a table counts", "tables.py", "return x * 100", "return x * 99"),
-            changed("an entry set in a table counts", "tables.py", 'TABLE["big"] = big', 'TABLE["big"] = small'),
-            changed("an entry removed from a table counts", "tables.py", "SPARE =", 'del TABLE["big"]\nSPARE ='),
+            changed(
+                "a function reached through a table counts", "tables.py", "return x * 100", "return x * 99"
+            ),
+            changed(
+                "an entry set in a table counts", "tables.py", 'TABLE["big"] = big', 'TABLE["big"] = small'
+            ),
+            changed(
+                "an entry removed from a table counts", "tables.py", "SPARE =", 'del TABLE["big"]\nSPARE ='
+            ),
             changed("a method call that fills a list counts", "tables.py", 'append("b")', 'append("c")'),
             changed(
                 "the order of changes to one list counts",
@@ -94,7 +100,12 @@ PROJECTS = [
                 'NAMES.append("a")\nNAMES.append("b")',
                 'NAMES.append("b")\nNAMES.append("a")',
             ),
-            changed("a loop that fills a table counts", "tables.py", "OPTIONS[name] = len(name)", "OPTIONS[name] = 1"),
+            changed(
+                "a loop that fills a table counts",
+                "tables.py",
+                "OPTIONS[name] = len(name)",
+                "OPTIONS[name] = 1",
+            ),
             changed("a with statement that binds counts", "tables.py", "nothing.read()", "nothing.read(1)"),
             changed("a try statement's except branch counts", "tables.py", "FAST = 0", "FAST = 2"),
             changed("a try statement's body counts", "tables.py", 'int("1")', 'int("2")'),
@@ -108,14 +119,41 @@ PROJECTS = [
             changed("an augmented assignment counts", "tables.py", "COUNT += 2", "COUNT += 3"),
             changed("a while loop that rebinds counts", "tables.py", "COUNT -= 1", "COUNT -= 2"),
             changed("a starred element counts", "tables.py", '[*NAMES, "z"]', '[*NAMES, "y"]'),
-            changed("an attribute set on a function in use counts", "tables.py", "SPARE =", "small.factor = 2\nSPARE ="),
-            changed("a call that may change a list in use counts", "tables.py", "SPARE =", "popped = NAMES.pop()\nSPARE ="),
-            changed("a list in use that is passed to a bare call counts", "tables.py", "SPARE =", "os.fsdecode(NAMES)\nSPARE ="),
-            changed("setattr on a function in use counts", "tables.py", "SPARE =", "setattr(big, 'k', 1)\nSPARE ="),
+            changed(
+                "an attribute set on a function in use counts",
+                "tables.py",
+                "SPARE =",
+                "small.factor = 2\nSPARE =",
+            ),
+            changed(
+                "a call that may change a list in use counts",
+                "tables.py",
+                "SPARE =",
+                "popped = NAMES.pop()\nSPARE =",
+            ),
+            changed(
+                "a list in use that is passed to a bare call counts",
+                "tables.py",
+                "SPARE =",
+                "os.fsdecode(NAMES)\nSPARE =",
+            ),
+            changed(
+                "setattr on a function in use counts", "tables.py", "SPARE =", "setattr(big, 'k', 1)\nSPARE ="
+            ),
             same("an entry of another table does not count", "tables.py", '{"lone": lone}', '{"l": lone}'),
             same("a function in another table does not count", "tables.py", "return x - 1", "return x - 2"),
-            same("a change to a list that is not in use does not count", "tables.py", "UNUSED.append(1)", "UNUSED.append(2)"),
-            same("a value read off a list in use does not count", "tables.py", "LENGTH = len(NAMES)", "LENGTH = max(NAMES)"),
+            same(
+                "a change to a list that is not in use does not count",
+                "tables.py",
+                "UNUSED.append(1)",
+                "UNUSED.append(2)",
+            ),
+            same(
+                "a value read off a list in use does not count",
+                "tables.py",
+                "LENGTH = len(NAMES)",
+                "LENGTH = max(NAMES)",
+            ),
             same("a docstring beside tables does not count", "tables.py", "'''Look up.'''", "'''Find.'''"),
         ],
     ),
@@ -166,18 +204,57 @@ PROJECTS = [
             "registry/never.py": "from registry.base import REGISTRY\nREGISTRY['never'] = 0\n",
         },
         [
-            changed("a function registered from another module counts", "registry/plugins.py", "return helper(x)", "return helper(x) + 1"),
-            changed("a helper of a registered function counts", "registry/plugins.py", "x + STEP", "x - STEP"),
-            changed("a constant of a registered function counts", "registry/plugins.py", "STEP = 2", "STEP = 3"),
-            changed("a name under which a function is registered counts", "registry/plugins.py", '@register("one")', '@register("uno")'),
+            changed(
+                "a function registered from another module counts",
+                "registry/plugins.py",
+                "return helper(x)",
+                "return helper(x) + 1",
+            ),
+            changed(
+                "a helper of a registered function counts", "registry/plugins.py", "x + STEP", "x - STEP"
+            ),
+            changed(
+                "a constant of a registered function counts", "registry/plugins.py", "STEP = 2", "STEP = 3"
+            ),
+            changed(
+                "a name under which a function is registered counts",
+                "registry/plugins.py",
+                '@register("one")',
+                '@register("uno")',
+            ),
             changed("an entry set from another module counts", "registry/plugins.py", "x + 2", "x + 3"),
-            changed("an entry set by a function that another module calls counts", "registry/plugins.py", 'fill(REGISTRY, "len")', 'fill(REGISTRY, "size")'),
-            changed("how a registry registers counts", "registry/base.py", "REGISTRY[name] = function", "REGISTRY[name.lower()] = function"),
+            changed(
+                "an entry set by a function that another module calls counts",
+                "registry/plugins.py",
+                'fill(REGISTRY, "len")',
+                'fill(REGISTRY, "size")',
+            ),
+            changed(
+                "how a registry registers counts",
+                "registry/base.py",
+                "REGISTRY[name] = function",
+                "REGISTRY[name.lower()] = function",
+            ),
             changed("a registration taken away counts", "registry/plugins.py", '@register("one")\n', ""),
-            changed("a plugin module that is imported no more counts", "registry/__init__.py", "from registry import plugins", "import json"),
+            changed(
+                "a plugin module that is imported no more counts",
+                "registry/__init__.py",
+                "from registry import plugins",
+                "import json",
+            ),
             same("a module that nobody imports does not count", "registry/never.py", "= 0", "= 1"),
-            same("a function beside the plugins does not count", "registry/plugins.py", "def loose(x):\n    return x", "def loose(x):\n    return 1"),
-            same("a decorator that writes only when it is called ties nobody", "registry/plugins.py", "def three(x):\n    return x", "def three(x):\n    return 3"),
+            same(
+                "a function beside the plugins does not count",
+                "registry/plugins.py",
+                "def loose(x):\n    return x",
+                "def loose(x):\n    return 1",
+            ),
+            same(
+                "a decorator that writes only when it is called ties nobody",
+                "registry/plugins.py",
+                "def three(x):\n    return x",
+                "def three(x):\n    return 3",
+            ),
         ],
     ),
     Project(
@@ -220,16 +297,43 @@ PROJECTS = [
                 """
         },
         [
-            changed("a bare call at module level counts", "effects.py", "random.seed(SEED)", "random.seed(2)"),
+            changed(
+                "a bare call at module level counts", "effects.py", "random.seed(SEED)", "random.seed(2)"
+            ),
             changed("a constant that a bare call uses counts", "effects.py", "SEED = 1", "SEED = 2"),
             changed("a bare call of the project's own function counts", "effects.py", "setup(3)", "setup(4)"),
-            changed("the body of a function that is called bare counts", "effects.py", "random.setstate(level)", "random.setstate(1)"),
+            changed(
+                "the body of a function that is called bare counts",
+                "effects.py",
+                "random.setstate(level)",
+                "random.setstate(1)",
+            ),
             changed("the test around a bare call counts", "effects.py", '"linux"', '"darwin"'),
             changed("an environment variable set at module level counts", "effects.py", '= "1"', '= "2"'),
-            changed("a call whose result goes to an underscore counts", "effects.py", "random.seed(5)", "random.seed(6)"),
-            same("logging set up at module level does not count", "effects.py", 'basicConfig(level="INFO")', 'basicConfig(level="DEBUG")'),
-            same("a call in a function that nobody calls does not count", "effects.py", "random.seed(9)", "random.seed(8)"),
-            same("a bare call in the main block does not count", "effects.py", "random.seed(4)", "random.seed(3)"),
+            changed(
+                "a call whose result goes to an underscore counts",
+                "effects.py",
+                "random.seed(5)",
+                "random.seed(6)",
+            ),
+            same(
+                "logging set up at module level does not count",
+                "effects.py",
+                'basicConfig(level="INFO")',
+                'basicConfig(level="DEBUG")',
+            ),
+            same(
+                "a call in a function that nobody calls does not count",
+                "effects.py",
+                "random.seed(9)",
+                "random.seed(8)",
+            ),
+            same(
+                "a bare call in the main block does not count",
+                "effects.py",
+                "random.seed(4)",
+                "random.seed(3)",
+            ),
         ],
     ),
     Project(
@@ -257,9 +361,24 @@ PROJECTS = [
                 """
         },
         [
-            changed("a read moved past a rebinding counts", "ordered.py", "Y = X + 1\nX = 2\n", "X = 2\nY = X + 1\n"),
-            changed("a call moved past a rebinding of what it reads counts", "ordered.py", "EARLY = f()\nX = 5\n", "X = 5\nEARLY = f()\n"),
-            same("constants that do not touch may change places", "ordered.py", "Z = 3\nW = 4\n", "W = 4\nZ = 3\n"),
+            changed(
+                "a read moved past a rebinding counts",
+                "ordered.py",
+                "Y = X + 1\nX = 2\n",
+                "X = 2\nY = X + 1\n",
+            ),
+            changed(
+                "a call moved past a rebinding of what it reads counts",
+                "ordered.py",
+                "EARLY = f()\nX = 5\n",
+                "X = 5\nEARLY = f()\n",
+            ),
+            same(
+                "constants that do not touch may change places",
+                "ordered.py",
+                "Z = 3\nW = 4\n",
+                "W = 4\nZ = 3\n",
+            ),
         ],
     ),
     Project(
@@ -302,12 +421,42 @@ PROJECTS = [
                 """,
         },
         [
-            changed("a class patched from another module counts", "patches/patch.py", "Model.size = 3", "Model.size = 4"),
-            changed("a constant set from another module counts", "patches/patch.py", "core.LEVEL = 2", "core.LEVEL = 3"),
-            changed("setattr on a class from another module counts", "patches/patch.py", '"depth", 5', '"depth", 6'),
-            changed("a method replaced from another module counts", "patches/patch.py", "Spare.size = 4", "Spare.size = 4\nModel.run = run"),
-            same("a patch of another class does not count", "patches/patch.py", "Spare.size = 4", "Spare.size = 5"),
-            same("a patch of another constant does not count", "patches/patch.py", "core.FREE = 2", "core.FREE = 3"),
+            changed(
+                "a class patched from another module counts",
+                "patches/patch.py",
+                "Model.size = 3",
+                "Model.size = 4",
+            ),
+            changed(
+                "a constant set from another module counts",
+                "patches/patch.py",
+                "core.LEVEL = 2",
+                "core.LEVEL = 3",
+            ),
+            changed(
+                "setattr on a class from another module counts",
+                "patches/patch.py",
+                '"depth", 5',
+                '"depth", 6',
+            ),
+            changed(
+                "a method replaced from another module counts",
+                "patches/patch.py",
+                "Spare.size = 4",
+                "Spare.size = 4\nModel.run = run",
+            ),
+            same(
+                "a patch of another class does not count",
+                "patches/patch.py",
+                "Spare.size = 4",
+                "Spare.size = 5",
+            ),
+            same(
+                "a patch of another constant does not count",
+                "patches/patch.py",
+                "core.FREE = 2",
+                "core.FREE = 3",
+            ),
         ],
     ),
 ]
