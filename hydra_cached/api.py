@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hydra_cached.config import CacheOptions, Share, read_options
+from hydra_cached.active import activated, active, seam
+from hydra_cached.config import CacheOptions, Mode, Share, read_options
 from hydra_cached.errors import OptionError
 from hydra_cached.events import Listener
-from hydra_cached.session import Session, activated, active, seam
-from hydra_cached.shelf import EntryShelf, ObjectShelf, Shelf
+from hydra_cached.session import Session
+from hydra_cached.shelf import EntryShelf, ObjectShelf, StoreNotes
+from hydra_cached.stores.base import Store
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.memory import MemoryStore
 
@@ -82,14 +84,18 @@ def open_session(
         base: directory that a relative ``dir`` is relative to; the current one by default.
         listeners: called with every event.
     """
-    return Session(seam(), options, _shelf(options, base), listeners)
+    store = _store(options, base)
+    if store is None:
+        return Session(seam(), options, None, listeners=listeners)
+    writes = options.mode is not Mode.readonly
+    return Session(seam(), options, EntryShelf(store), StoreNotes(store, writes), listeners)
 
 
-def _shelf(options: CacheOptions, base: str | None) -> Shelf | None:
-    if options.mode.value == "off":
+def _store(options: CacheOptions, base: str | None) -> Store | None:
+    if options.mode is Mode.off:
         return None
     if options.dir is None:
-        return EntryShelf(MemoryStore())
+        return MemoryStore()
     if "://" in options.dir:
         raise OptionError("dir", f"{options.dir}: remote directories are not supported yet; use a local one")
-    return EntryShelf(LocalStore(os.path.join(base or os.getcwd(), os.path.expanduser(options.dir))))
+    return LocalStore(os.path.join(base or os.getcwd(), os.path.expanduser(options.dir)))

@@ -28,8 +28,8 @@ class CacheCallback(Callback):
         self._stop: Callable[[], None] | None = None
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        from hydra_cached.active import start
         from hydra_cached.api import open_session
-        from hydra_cached.session import start
 
         self._end()
         try:

@@ -22,6 +22,14 @@ class Mode(enum.Enum):
     off = "off"
 
 
+class Code(enum.Enum):
+    """What code is in a key."""
+
+    project = "project"
+    target = "target"
+    off = "off"
+
+
 class Share(enum.Enum):
     """Who gets the same object inside one ``instantiate`` call."""
 
@@ -42,6 +50,11 @@ class CacheOptions:
         min_seconds: results whose own target took less are not stored; seconds.
         include: glob patterns over target names; when there are any, only results of these are stored.
         exclude: glob patterns over target names whose results are not stored.
+        ignore: glob patterns over parameter paths that are left out of keys, such as ``*.num_workers``.
+        code: what code is in a key: ``project`` (the target and all first-party code that it reaches, the rest by
+            version), ``target`` (its own definition) or ``off``.
+        random_state: glob patterns over target names that draw from the global random state (``random``, numpy's,
+            torch's): their keys hold the state before, and a hit restores the state after.
         share: who gets the same object inside one ``instantiate`` call: ``reference`` (nodes that are
             interpolations of one node), ``equal`` (equal sub-configs) or ``none``.
         strict: a result that policy says to store and that cannot be is an error, not a warning.
@@ -53,6 +66,9 @@ class CacheOptions:
     min_seconds: float = 1.0
     include: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=list)
+    code: Code = Code.project
+    random_state: list[str] = field(default_factory=list)
     share: Share = Share.reference
     strict: bool = False
     verbose: bool = False
@@ -75,9 +91,9 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
     values = {name: getattr(base or CacheOptions(), name) for name in known} | given
     if values["dir"] is not None:
         values["dir"] = os.fspath(values["dir"])
-    for name, choices in (("mode", Mode), ("share", Share)):
+    for name, choices in (("mode", Mode), ("share", Share), ("code", Code)):
         values[name] = _choice(name, values[name], choices)
-    for name in ("include", "exclude"):
+    for name in ("include", "exclude", "ignore", "random_state"):
         if isinstance(values[name], str):
             raise OptionError(name, f"must be a list of patterns, not the string {values[name]!r}")
         values[name] = [str(pattern) for pattern in values[name]]

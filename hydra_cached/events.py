@@ -33,6 +33,8 @@ class Event:
         size: bytes of the entry, where there is one.
         stored: whether the result is now in the store.
         deliberate: for a refusal, whether the config asked for it.
+        miss: for a run of something worth storing, how it differs from the nearest that is stored.
+        note: something else that a person should know of this run.
         reason: why it was not a hit, not stored, or refused; in words for a person.
     """
 
@@ -45,6 +47,8 @@ class Event:
     size: int = 0
     stored: bool = False
     deliberate: bool = False
+    miss: str = ""
+    note: str = ""
     reason: str = ""
 
 

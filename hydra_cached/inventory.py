@@ -62,8 +62,8 @@ def read_record(store: Store, key: str, *, unpickle: bool = False) -> Record | N
     """
     try:
         entry = store.get(key)
-        if entry is None:
-            return None
+        if entry is None or not (entry.payload or LINK in entry.manifest):
+            return None  # gone, or a note
         if unpickle and entry.payload is not None:
             load(entry.payload)
     except DamagedEntry as damage:

@@ -46,7 +46,13 @@ class LogLines:
             self._detail("failed: %s", where)
         else:
             kept = f"stored, {event.size} bytes" if event.stored else event.reason or "not stored"
-            self._detail("run: %s, %.3g s; %s [%s]", where, event.seconds, kept, _short(event))
+            why = f"; {event.miss}" if event.miss else ""
+            line = ("run: %s, %.3g s; %s [%s]%s", where, event.seconds, kept, _short(event), why)
+            # What was worth storing was worth waiting for: then the reason of the miss is news.
+            log.log(logging.INFO if self._verbose or event.miss else logging.DEBUG, *line)
+            if event.note and (event.target, event.note) not in self._said:
+                self._said.add((event.target, event.note))
+                log.warning("%s: %s", where, event.note)
 
     def _detail(self, message: str, *args: object) -> None:
         log.log(logging.INFO if self._verbose else logging.DEBUG, message, *args)

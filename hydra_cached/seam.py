@@ -18,6 +18,7 @@ warnings to the user's line.
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 import threading
@@ -44,9 +45,25 @@ LAZY_NODE = (
     "deferred_call_context",
 )
 LAZY_CALL = (*EAGER_CALL, "execution_whitelist", "deferred_call_context")
-_NO_ALIASES: Mapping[int, Any] = {}
 _MODES_OF_CHILDREN = ("execution_whitelist", "deferred_call_context")
+_ENVIRONMENT = re.compile(r"oc\.env\s*:\s*['\"]?([A-Za-z_][A-Za-z0-9_]*)")
 _NODE_REFERENCE = re.compile(r"\$\{(\.*[^:{}$\s]+)\}")
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """What resolving a config makes invisible.
+
+    Args:
+        aliases: ``id`` of a node that was an interpolation of a container, to that container.
+        secrets: values of environment variables that it referred to.
+    """
+
+    aliases: Mapping[int, Any] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+
+_NOTHING = Unresolved()
 
 
 @dataclass(frozen=True)
@@ -57,13 +74,13 @@ class Visit:
         node: the config node; Hydra 1.3 has resolved it and made it a private copy, Hydra 1.4 has done neither.
         args: positional arguments of the call (only for a root).
         modes: what else Hydra passes with the node: conversion, recursion and so on.
-        aliases: for a root on Hydra 1.3, what was an interpolation of what.
+        before: for a root on Hydra 1.3, what its config was before its interpolations were replaced.
     """
 
     node: Any
     args: tuple[Any, ...] = ()
     modes: Mapping[str, Any] = field(default_factory=dict)
-    aliases: Mapping[int, Any] = field(default_factory=dict)
+    before: Unresolved = field(default_factory=lambda: _NOTHING)
 
     @property
     def path(self) -> str:
@@ -139,7 +156,7 @@ class Seam:
         self._current = current
         self._users = 0
         self._lock = threading.RLock()
-        self._aliases: ContextVar[Mapping[int, Any]] = ContextVar("hydra_cached_aliases")
+        self._before: ContextVar[Unresolved] = ContextVar("hydra_cached_unresolved", default=_NOTHING)
         self.lazy = self._generation()
         self._node = module.instantiate_node
         self._call = module._call_target
@@ -191,13 +208,13 @@ class Seam:
 
     def _replacements(self) -> dict[str, Any]:
         current, original_node, original_call = self._current, self._node, self._call
-        take_aliases, warn = self._take_aliases, self._warn_of
+        take_before, warn = self._take_before, self._warn_of
 
         def instantiate_node(node: Any, *args: Any, **modes: Any) -> Any:
             session = current()
             if session is None or not session.wants(node, modes):
                 return original_node(node, *args, **modes)
-            story = session.story(Visit(node, args, modes, take_aliases()))
+            story = session.story(Visit(node, args, modes, take_before()))
             step = _advance(story, None)
             while type(step) is Run:
                 visit = step.visit
@@ -243,24 +260,26 @@ class Seam:
         return self._module._warn_legacy_execution_whitelist if self.lazy else None
 
     def _watching_omegaconf(self) -> type[OmegaConf]:
-        aliases = self._aliases
-        current = self._current
+        before, current = self._before, self._current
 
         class WatchingOmegaConf(OmegaConf):
             @staticmethod
             def resolve(cfg: Any) -> None:
-                references = _references_in(cfg) if current() is not None else []
+                if current() is None:
+                    OmegaConf.resolve(cfg)
+                    return
+                references, secrets = _references_in(cfg), tuple(_environment_values(cfg))
                 OmegaConf.resolve(cfg)
-                if references:
-                    # Each interpolation has become a copy, a node of its own, by now.
-                    aliases.set({id(parent._get_node(key)): target for parent, key, target in references})
+                # Each interpolation has become a copy, a node of its own, by now.
+                aliases = {id(parent._get_node(key)): target for parent, key, target in references}
+                before.set(Unresolved(aliases, secrets))
 
         return WatchingOmegaConf
 
-    def _take_aliases(self) -> Mapping[int, Any]:
-        found = self._aliases.get(_NO_ALIASES)
-        if found:
-            self._aliases.set(_NO_ALIASES)
+    def _take_before(self) -> Unresolved:
+        found = self._before.get()
+        if found is not _NOTHING:
+            self._before.set(_NOTHING)
         return found
 
     # Hydra's target policy (1.3.8 and later), which a hit must not get around.
@@ -305,6 +324,14 @@ class Seam:
         except Exception:
             return False
         return True
+
+    def secrets(self, visit: Visit) -> list[str]:
+        """Values of the environment variables that a config refers to (``${oc.env:NAME}``).
+
+        Args:
+            visit: of a node of the config; all that it could refer to is looked through.
+        """
+        return [*visit.before.secrets, *_environment_values(visit.node._get_root())]
 
     def isolated(self) -> bool:
         """Whether targets get private copies of config arguments now (Hydra 1.4)."""
@@ -373,3 +400,18 @@ def _step_to(parent: Any, reference: str) -> Any:
         step: Any = int(part) if isinstance(node, ListConfig) else part
         node = node._get_node(step)
     return node
+
+
+def _environment_values(node: Any) -> list[str]:
+    found: set[str] = set()
+    pending = [node]
+    while pending:
+        content = pending.pop().__dict__.get("_content")
+        children = content.values() if isinstance(content, dict) else content
+        for child in children if isinstance(content, (dict, list, tuple)) else ():
+            if isinstance(child, (DictConfig, ListConfig)) and not child._is_interpolation():
+                pending.append(child)
+            elif isinstance(text := child._value(), str):
+                for name in _ENVIRONMENT.findall(text):
+                    found.update(value for value in (os.environ.get(name),) if value)
+    return sorted(found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +13,9 @@ from hydra_cached.errors import DamagedEntry
 from hydra_cached.stores.base import Entry, Manifest, Store
 from hydra_cached.stores.serializers import dump, load
 
-LINK = "link"
+LINK = "link"  # in a manifest without payload: the key that it stands for
+RECENT = "recent"  # in a manifest without payload: parts of a target's youngest entries
+NOTE = "note"  # in a manifest without payload: a short text
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,12 @@ class Shelf(Protocol):
     def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
         """Digest of a value that is not kept; raises ``NotStorable`` if there is none."""
 
+    def recent(self, target: str) -> list[dict[str, Any]]:
+        """What was remembered of a target's entries: ``key`` and ``parts`` of each, the youngest first."""
+
+    def remember(self, target: str, entries: list[dict[str, Any]]) -> None:
+        """Remember a target's youngest entries, for explaining misses."""
+
 
 class EntryShelf:
     """Entries in a store: every find gives a fresh object."""
@@ -79,11 +88,60 @@ class EntryShelf:
         self.store.put(key, Entry({LINK: target}))
 
     def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
-        content = digest(value)
-        if content is None:
-            payload = dump(value)
-            content = _payload_digest([payload.stream, *payload.buffers])
-        return content
+        return _digest_of(value, digest)
+
+    def recent(self, target: str) -> list[dict[str, Any]]:
+        entry = self.store.get(_notes_key(RECENT, target))
+        return list(entry.manifest.get(RECENT, [])) if entry is not None else []
+
+    def remember(self, target: str, entries: list[dict[str, Any]]) -> None:
+        self.store.put(_notes_key(RECENT, target), Entry({RECENT: entries, "target": target}))
+
+
+class StoreNotes(MutableMapping[str, str]):
+    """Short texts by key, kept in a store beside its entries; used as a memory for digests of files.
+
+    A store that fails forgets: the texts can be made again.
+    """
+
+    def __init__(self, store: Store, writes: bool) -> None:
+        self._store = store
+        self._writes = writes
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            entry = self._store.get(_notes_key(NOTE, key))
+        except (DamagedEntry, OSError):
+            entry = None
+        if entry is None or NOTE not in entry.manifest:
+            raise KeyError(key)
+        return str(entry.manifest[NOTE])
+
+    def __setitem__(self, key: str, text: str) -> None:
+        if self._writes:
+            with contextlib.suppress(OSError):
+                self._store.put(_notes_key(NOTE, key), Entry({NOTE: text}))
+
+    def __delitem__(self, key: str) -> None:
+        self._store.delete(_notes_key(NOTE, key))
+
+    def __iter__(self) -> Iterator[str]:
+        raise NotImplementedError("notes are found by key only")
+
+    def __len__(self) -> int:
+        raise NotImplementedError("notes are found by key only")
+
+
+def _notes_key(kind: str, name: str) -> str:
+    return blake3(f"{kind} {name}".encode()).hexdigest()
+
+
+def _digest_of(value: Any, digest: Callable[[Any], str | None]) -> str:
+    content = digest(value)
+    if content is None:
+        payload = dump(value)
+        content = _payload_digest([payload.stream, *payload.buffers])
+    return content
 
 
 def _payload_digest(pieces: Iterable[Any]) -> str:
@@ -118,6 +176,7 @@ class ObjectShelf:
 
     def __init__(self, cache: ObjectCache) -> None:
         self.cache = cache
+        self._recent: dict[str, list[dict[str, Any]]] = {}
 
     def find(self, key: str) -> Found | None:
         if key not in self.cache:
@@ -137,4 +196,10 @@ class ObjectShelf:
         self.cache[key] = self.cache[target]
 
     def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
-        return EntryShelf.digest(self, value, digest)  # type: ignore[arg-type]
+        return _digest_of(value, digest)
+
+    def recent(self, target: str) -> list[dict[str, Any]]:
+        return self._recent.get(target, [])
+
+    def remember(self, target: str, entries: list[dict[str, Any]]) -> None:
+        self._recent[target] = entries

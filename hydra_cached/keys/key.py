@@ -70,7 +70,8 @@ class Stage:
         params: parameters by name.
         special: the special keys.
         version: the value of ``_cache_version_``.
-        files: digests of the contents of declared files, by name.
+        files: digests of the contents of declared files, by the name under which they are declared.
+        file_names: where these are.
         partial: it makes a partial object instead of calling.
         not_deterministic: it must be run again, whatever is stored.
         problem: why nothing can stand for this call; None if there is a key.
@@ -89,6 +90,7 @@ class Stage:
     special: SpecialKeys = field(default_factory=SpecialKeys)
     version: Part = MISSING
     files: Mapping[str, str] = field(default_factory=dict)
+    file_names: Mapping[str, str] = field(default_factory=dict)
     partial: bool = False
     not_deterministic: bool = False
     problem: str | None = None

@@ -7,15 +7,17 @@ as config, so their code counts but they are no stages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_cached.errors import NotCanonical
 from hydra_cached.keys.canonical import Encoder
+from hydra_cached.keys.code import Fingerprint
 from hydra_cached.keys.configs import (
     ARGS,
     CONVERT,
@@ -27,6 +29,7 @@ from hydra_cached.keys.configs import (
     is_cache_node,
     is_container,
     is_mapping,
+    is_target,
     item_missing,
     mapping_kind,
     mode_name,
@@ -38,17 +41,6 @@ from hydra_cached.keys.key import MISSING, Items, Leaf, Part, Stage
 from hydra_cached.keys.special import SPECIAL_KEYS, SpecialKeyError, SpecialKeys, read_special_keys
 
 _MODES = (TARGET, CONVERT, RECURSIVE, PARTIAL, "_isolate_")
-
-
-class CodeSource(Protocol):
-    """Where fingerprints of code come from."""
-
-    def __call__(self, name: str, /) -> tuple[str, bool]:
-        """Digest of the code behind a dotted name, and whether it is marked as not deterministic.
-
-        Raises:
-            Exception: it cannot be read; the message says why.
-        """
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ class Reader:
     """Reads the stages of one ``instantiate`` call; a node that several refer to is read once.
 
     Args:
-        code: gives fingerprints.
+        code: fingerprints by name; asking for one that cannot be made raises, with a message that says why.
         files: gives digests of declared files by name.
         share: the sharing mode.
         aliases: ``id`` of a node that was an interpolation, to the node that it referred to (Hydra 1.3 replaces
@@ -86,7 +78,7 @@ class Reader:
 
     def __init__(
         self,
-        code: CodeSource,
+        code: Mapping[str, Fingerprint],
         files: Callable[[str], str],
         share: str,
         aliases: Mapping[int, Any],
@@ -97,7 +89,7 @@ class Reader:
         self._share = share
         self._aliases = aliases
         self._ignore = ignore
-        self._encoder = Encoder(lambda name: code(name)[0])
+        self._encoder = Encoder(lambda name: code[name].digest)
         # The nodes are kept with what was read, for an id means something only while its object lives.
         self._known: dict[tuple[int, str, str], tuple[Any, Stage]] = {}
 
@@ -136,6 +128,21 @@ class Reader:
             self._known[sign] = (node, stage)
         return stage
 
+    def stages_in(self, value: Any, path: str, convert: Any, recursive: Any) -> Iterator[Stage]:
+        """The stages below a container that is no target itself, as far as it can be read."""
+        with contextlib.suppress(Exception):
+            names = list(value.keys()) if is_mapping(value) else range(len(value))
+            modes = _Modes(convert, recursive)
+            modes = modes.within(Overlay(value)) if is_mapping(value) else modes
+            for name in names:
+                with contextlib.suppress(Exception):
+                    inner = None if item_missing(value, name) else value[name]
+                    if is_target(inner):
+                        at = _Modes(modes.convert, modes.recursive).within(Overlay(inner))
+                        yield self.read(inner, f"{path}.{name}", convert=at.convert, recursive=at.recursive)
+                    elif is_container(inner):
+                        yield from self.stages_in(inner, f"{path}.{name}", modes.convert, modes.recursive)
+
     def _stage(
         self,
         node: Overlay,
@@ -148,6 +155,7 @@ class Reader:
         problem: str | None = None
         params: dict[str, Part] = {}
         files: dict[str, str] = {}
+        file_names: dict[str, str] = {}
         names: list[str] = []
         special = SpecialKeys()
         modes = _Modes(source.convert, source.recursive)
@@ -158,7 +166,8 @@ class Reader:
             special = read_special_keys(node, path)
             names = [target_name(node.get(TARGET, None))]
             params = self._params(node, path, modes, special, partial, args)
-            files = {name: self._files(str(node.get(name, name))) for name in special.files}
+            file_names = {name: str(node.get(name, name)) for name in special.files}
+            files = {name: self._files(path) for name, path in file_names.items()}
         except SpecialKeyError:
             raise
         except (Unreadable, NotCanonical, OmegaConfBaseException) as error:
@@ -184,6 +193,7 @@ class Reader:
             special=special,
             version=self._version(special, path) if problem is None else MISSING,
             files=files,
+            file_names=file_names,
             partial=bool(partial),
             not_deterministic=marked and not partial,
             problem=problem or unread,
@@ -270,8 +280,9 @@ class Reader:
         marked = False
         for name in dict.fromkeys([*called, *named]):
             try:
-                digests[name], not_deterministic = self._code(name)
-                marked = marked or (not_deterministic and name in called)
+                found = self._code[name]
+                digests[name] = found.digest
+                marked = marked or (found.not_deterministic and name in called)
             except Exception as error:
                 if name in called:
                     return (), "", False, f"the code of {name} cannot be read: {_first_line(error)}"

@@ -1,0 +1,235 @@
+"""Publishing: deciding whether a computed result is kept, keeping it, and saying why it had to be computed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from hydra_cached import policy, random_state
+from hydra_cached.call import Call, Frame, Outcome
+from hydra_cached.config import CacheOptions, Mode
+from hydra_cached.errors import NotStorable, StrictError
+from hydra_cached.explain import Parts, parts_of, reason_of_miss
+from hydra_cached.keys.content import content_digest
+from hydra_cached.keys.files import FileDigests
+from hydra_cached.keys.freshness import LoadedCode
+from hydra_cached.keys.key import Stage
+from hydra_cached.shelf import Shelf
+
+log = logging.getLogger("hydra_cached.publish")
+_REMEMBERED = 8  # entries of one target whose parts are kept for explaining the next miss
+DRAWS = (
+    "its target draws from the global random state, which a hit would not move on; "
+    "name it in cache.random_state to have the state before in its key and the state after restored"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of a computed result.
+
+    Args:
+        digest: digest of its content, if it was taken.
+        size: bytes stored.
+        stored: whether it was.
+        problem: why it could not be stored though policy wants it.
+        reason: why it was not stored, for whatever reason.
+        miss: how its key differs from the nearest that is stored.
+        note: something else that a person should know.
+    """
+
+    digest: str | None = None
+    size: int = 0
+    stored: bool = False
+    problem: str | None = None
+    reason: str = ""
+    miss: str = ""
+    note: str = ""
+
+
+class Publisher:
+    """Keeps results.
+
+    Args:
+        shelf: where.
+        options: the cache's options.
+        files: digests of declared files.
+        facts: what else a manifest says, for a stage's frame (targets, policy, times).
+        secrets: texts that must not be shown, for a call's root.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        options: CacheOptions,
+        files: FileDigests,
+        facts: Callable[[Frame], Mapping[str, Any]],
+        secrets: Callable[[Any], Sequence[str]],
+    ) -> None:
+        self._shelf = shelf
+        self._options = options
+        self._files = files
+        self._facts = facts
+        self._secrets = secrets
+        self._loaded = LoadedCode()
+        self.writes = options.mode in (Mode.readwrite, Mode.refresh)
+        self.written: set[str] = set()  # keys that this session wrote, which `refresh` may read again
+
+    def publish(
+        self, call: Call, frame: Frame, value: Any, trace: str | None, static: str | None
+    ) -> Published:
+        """Decide whether a computed result is kept, and keep it before anybody can change it.
+
+        Args:
+            call: the call that it belongs to.
+            frame: its stage, and how the computation went.
+            value: the result.
+            trace: the key of what it was computed from; None if that is not known.
+            static: the key of its config and code, if that led to the same.
+
+        Raises:
+            StrictError: with ``strict``, if it should be kept and cannot be.
+        """
+        stage = frame.stage
+        unwanted = policy.unwanted(stage, frame.seconds, self._options)
+        problem = self._problem(call, frame, value, trace, unwanted is None)
+        digest: str | None = None
+        try:
+            if problem is None and unwanted is None and not self.writes:
+                unwanted = "cache.mode is readonly"
+            elif problem is None and unwanted is None and trace is not None:
+                return self._keep(call, frame, value, trace, static)
+            # Where the content may be asked for, its digest must be taken now.
+            if not stage.partial and (stage.not_deterministic or call.is_shared(stage)):
+                digest = self._shelf.digest(value, self.content_digest(call))
+        except NotStorable as error:
+            if stage.not_deterministic or unwanted is None:
+                problem = problem or f"its result cannot be pickled: {error}"
+        except OSError as error:
+            problem = f"the cache cannot be written: {error}"
+        if problem is not None and unwanted is None and self._options.strict:
+            where = stage.path or "the root"
+            raise StrictError(
+                f"{where} ({stage.target}) could not be stored, with cache.strict set: {problem}"
+            )
+        return Published(digest, problem=problem, reason=problem or unwanted or "")
+
+    def content_digest(self, call: Call) -> Callable[[Any], str | None]:
+        """What takes digests of contents; functions and classes in them count by their code."""
+        return lambda value: content_digest(value, lambda name: call.fingerprints[name].digest)
+
+    def link(self, key: str | None, target: str) -> None:
+        """Make a result be found under a second key."""
+        if key is not None and key != target and self.writes:
+            try:
+                self._shelf.link(key, target)
+                self.written.add(key)
+            except OSError as error:
+                log.warning("the cache cannot be written: %s", error)
+
+    def _problem(self, call: Call, frame: Frame, value: Any, trace: str | None, wanted: bool) -> str | None:
+        """Why a result cannot be kept though its stage has a key."""
+        stage = frame.stage
+        if frame.changed:
+            return "its config evaluates to something else each time"
+        if trace is None and not stage.not_deterministic:
+            return "it receives a result that nothing can stand for"
+        if not wanted or stage.partial:
+            return None
+        return policy.uncacheable(value) or self._moved(call, stage)
+
+    def _moved(self, call: Call, stage: Stage) -> str | None:
+        """The guard: code and declared files must still be what the key says."""
+        sources: dict[str, tuple[int, int]] = {}
+        pending = [stage]
+        seen: set[str] = set()
+        while pending:
+            each = pending.pop()
+            if each.shape in seen:
+                continue
+            seen.add(each.shape)
+            pending.extend(each.children)
+            for name in each.code_names:
+                sources.update(call.fingerprints[name].files)
+            for name, path in each.file_names.items():
+                if self._files.of(path) != each.files[name]:
+                    return f"the file {path} was changed while it ran"
+        return self._loaded.disagreement(sources)
+
+    def _keep(self, call: Call, frame: Frame, value: Any, trace: str, static: str | None) -> Published:
+        stage = frame.stage
+        parts = self._parts(call, frame)
+        stored = self._recent(stage)
+        notes = sorted({note for name in stage.code_names for note in call.fingerprints[name].notes})
+        manifest: dict[str, Any] = {
+            "target": stage.target,
+            "path": stage.path,
+            "trace": trace,
+            "seconds": frame.seconds,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+            "parts": parts,
+            **({"notes": notes} if notes else {}),
+            **({"random_state": random_state.capture()} if frame.before is not None else {}),
+            **self._facts(frame),
+        }
+        size = self._shelf.keep(trace, value, manifest, self.content_digest(call))
+        self.written.add(trace)
+        self.link(static, trace)
+        self._remember(stage, trace, parts, stored)
+        miss = reason_of_miss(parts, [entry["parts"] for entry in stored])
+        if self._options.mode is Mode.refresh:
+            miss = "cache.mode is refresh"
+        note = DRAWS if frame.drew and frame.before is None else ""
+        return Published(manifest["content"], size, stored=True, miss=miss, note=note)
+
+    def _parts(self, call: Call, frame: Frame) -> Parts:
+        stage = frame.stage
+        received = frame.received() or {}
+        results = {
+            child.path: received[id(child)].digest or ""
+            for child in stage.children
+            if id(child) in received and (child.unstable or not received[id(child)].pristine)
+        }
+        parts = parts_of(
+            stage,
+            code=lambda name: call.fingerprints[name].parts,
+            results={path: digest for path, digest in results.items() if digest},
+            secrets=self._secrets(call.root),
+        )
+        if frame.before is not None:
+            parts["random state"] = random_state.digest(frame.before)
+        return parts
+
+    def _recent(self, stage: Stage) -> list[dict[str, Any]]:
+        """Parts of the entries of a target that were stored last."""
+        try:
+            return self._shelf.recent(stage.target)
+        except Exception as error:
+            log.debug("what was stored before of %s cannot be read: %s", stage.target, error)
+            return []
+
+    def _remember(self, stage: Stage, key: str, parts: Parts, stored: list[dict[str, Any]]) -> None:
+        others = [entry for entry in stored if entry.get("parts") != parts]
+        try:
+            self._shelf.remember(stage.target, [{"key": key, "parts": parts}, *others[: _REMEMBERED - 1]])
+        except OSError as error:
+            log.debug("what was stored of %s cannot be noted: %s", stage.target, error)
+
+
+def seconds_of(frame: Frame) -> float:
+    """Time that a stage and all that it received took."""
+    return frame.seconds + sum(outcome.seconds for outcome in _inner(frame))
+
+
+def targets_of(frame: Frame) -> frozenset[tuple[str, str]]:
+    """Names and canonical names of all targets that were called for a stage."""
+    return frozenset(frame.resolved).union(*(outcome.targets for outcome in _inner(frame)))
+
+
+def _inner(frame: Frame) -> list[Outcome]:
+    return [outcome for outcomes in frame.outcomes.values() for outcome in outcomes]
