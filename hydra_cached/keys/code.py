@@ -117,6 +117,10 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():
+                # Count what was made as old at once, or the next collection would visit all of it.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

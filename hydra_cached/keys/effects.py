@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from hydra_cached.keys.bindings import Call, Module, Unit
 from hydra_cached.keys.resolve import Key, Meaning, Resolver
@@ -46,7 +47,8 @@ class Effects:
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
         self._modules = resolver.modules
-        self._closed: dict[Key, tuple[frozenset[Key], frozenset[Key]]] = {}
+        self._read: dict[Key, frozenset[Key]] = {}
+        self._written: dict[Key, frozenset[Key]] = {}
         self._steps: dict[tuple[Key, int], tuple[frozenset[Key], frozenset[Key]]] = {}
         self._changes: dict[tuple[str, int], frozenset[Key]] = {}
 
@@ -180,26 +182,59 @@ class Effects:
         units = module.live_binders(key[1]) if module is not None else []
         return any(getattr(unit.form(module, False, False).mentions, what) for unit in units if module)
 
-    def written(self, key: Key) -> frozenset[Key]:
-        """Names whose objects may be changed when this one is called, by itself or by what it calls."""
-        return self._closure(key)[0]
-
     def read(self, key: Key) -> frozenset[Key]:
         """All names that this one mentions, directly or through others, and itself."""
-        return self._closure(key)[1]
-
-    def _closure(self, key: Key) -> tuple[frozenset[Key], frozenset[Key]]:
-        if key not in self._closed:
-            found: set[Key] = set()
+        if key not in self._read:
             reached = {key}
             queue = [key]
             while queue:
-                own, mentioned = self._step(queue.pop(), _ALL)
-                found |= own
+                mentioned = self._step(queue.pop(), _ALL)[1]
                 queue += mentioned - reached
                 reached |= mentioned
-            self._closed[key] = frozenset(found), frozenset(reached)
-        return self._closed[key]
+            self._read[key] = frozenset(reached)
+        return self._read[key]
+
+    def written(self, key: Key) -> frozenset[Key]:
+        """Names whose objects may be changed when this one is called, by itself or by what it calls.
+
+        Names that mention each other in a circle share one answer; they are found with Tarjan's algorithm
+        (R. Tarjan, Depth-first search and linear graph algorithms, 1972), without recursion.
+        """
+        if key in self._written:
+            return self._written[key]
+        number: dict[Key, int] = {key: 0}
+        low: dict[Key, int] = {key: 0}
+        circle: list[Key] = [key]
+        path: list[tuple[Key, Iterator[Key]]] = [(key, iter(self._step(key, _ALL)[1]))]
+        while path:
+            current, others = path[-1]
+            for other in others:
+                if other in self._written:
+                    continue
+                if other not in number:
+                    number[other] = low[other] = len(number)
+                    circle.append(other)
+                    path.append((other, iter(self._step(other, _ALL)[1])))
+                    break
+                low[current] = min(low[current], number[other])
+            else:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[current])
+                if low[current] == number[current]:
+                    start = circle.index(current)
+                    self._settle(circle[start:])
+                    del circle[start:]
+        return self._written[key]
+
+    def _settle(self, circle: list[Key]) -> None:
+        """Give all names of one circle their common answer."""
+        found: set[Key] = set()
+        for key in circle:
+            own, mentioned = self._step(key, _ALL)
+            found.update(own, *(self._written[other] for other in mentioned if other in self._written))
+        answer = frozenset(found)
+        self._written.update((key, answer) for key in circle)
 
     def _written_by(self, key: Key, limit: int) -> set[Key]:
         own, mentioned = self._step(key, limit)

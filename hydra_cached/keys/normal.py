@@ -129,7 +129,7 @@ def _flat_walk(nodes: Iterable[tuple[str, ast.AST]], context: Context) -> Walk:
         for node in ast.walk(root):
             fields = [(name, value) for name, value in ast.iter_fields(node) if name not in _DROPPED_FIELDS]
             shape = [
-                (name, len(value) if isinstance(value, list) else "" if isinstance(value, ast.AST) else ascii(value))
+                (name, len(value) if isinstance(value, list) else isinstance(value, ast.AST) or ascii(value))
                 for name, value in fields
             ]
             walk.out.append(f"{type(node).__name__}{shape}")

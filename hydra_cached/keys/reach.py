@@ -206,7 +206,9 @@ class Reach:
         if module is not None and module.opaque is not None:
             self._take_whole(name, "no source that can be parsed")
             return
-        if not chain:
+        if not chain and name == "__main__":
+            self._notes.add("__main__: used as a value: only what is named counts")
+        elif not chain:
             self._take_whole(name, because)
         elif chain[0] == EVERYTHING_INSIDE:
             self._take_all_inside(located)
