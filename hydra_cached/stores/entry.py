@@ -38,8 +38,14 @@ _HEAD = struct.Struct("<8sIIQQ")
 
 
 def pack(entry: Entry) -> Iterator[Buffer]:
-    """The bytes of an entry, in pieces that want to be written one after the other."""
+    """The bytes of an entry, in pieces that want to be written one after the other.
+
+    Raises:
+        TypeError, ValueError: the manifest is not plain JSON data, or uses the format's own word.
+    """
     manifest = dict(entry.manifest)
+    if "payload" in manifest:
+        raise ValueError("a manifest's 'payload' is the format's own")
     pieces: list[Buffer] = []
     if entry.payload is not None:
         manifest["payload"] = {}
@@ -93,7 +99,7 @@ def unpack(data: memoryview, *, check: bool = True) -> Entry:
     try:
         places = [(int(offset), int(size)) for offset, size in record["places"]]
         kind, digest = str(record["format"]), str(record["digest"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DamagedEntry(f"the manifest's record of the payload is wrong: {error!r}") from None
     gap = -start % ALIGNMENT
     body = data[start + gap :]
@@ -130,7 +136,7 @@ def read_manifest(data: memoryview) -> tuple[Manifest, int]:
         raise DamagedEntry(f"it has format version {version}, which this hydra-cached does not read")
     try:
         manifest: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedEntry(f"its manifest is not JSON: {error}") from None
     if not isinstance(manifest, dict):
         raise DamagedEntry("its manifest is not an object")
