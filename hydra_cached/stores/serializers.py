@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf, read_write
 
 from hydra_cached.errors import DamagedEntry, NotStorable
-from hydra_cached.stores.base import Buffer, Payload
+from hydra_cached.stores.base import Payload
 
 PICKLE = "pickle5"
 CLOUDPICKLE = f"cloudpickle-{sys.version_info[0]}.{sys.version_info[1]}"
@@ -114,6 +114,12 @@ def _cloud_pickler() -> type:
     class CloudPickler(_ConfigsAlone, cloudpickle.Pickler):  # type: ignore[misc]
         """cloudpickle, imported only where pickle has refused."""
 
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, (io.TextIOWrapper, memoryview)):
+                # cloudpickle would make a text buffer of a file, and bytes of a view: not what was computed.
+                raise pickle.PicklingError(f"a {type(value).__name__} lives only in its process")
+            return super().reducer_override(value)
+
     return CloudPickler
 
 
@@ -139,5 +145,8 @@ def _resolved(config: Any) -> Any:
 
 
 def _brief(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    try:
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+    except Exception:  # an error whose own text raises
+        text = type(error).__name__
     return text if len(text) <= 160 else text[:157] + "..."
