@@ -46,7 +46,7 @@ def instantiate(config: Any, *args: Any, cache: Any = None, **kwargs: Any) -> An
 def _session_for(cache: Any) -> Session:
     within_call = CacheOptions(dir=None, share=Share.equal, min_seconds=0.0)
     if cache is None:
-        return Session(seam(), within_call, None)
+        return sharing_session()
     if isinstance(cache, str) and cache == DISABLED:
         return Session(seam(), read_options(mode="off"), None)
     if isinstance(cache, (str, os.PathLike)):
@@ -72,6 +72,12 @@ def activate(dir: str | os.PathLike[str] | None = ".hydra_cached", **options: An
     """
     with activated(open_session(read_options(dir=dir, **options)), everywhere=True) as session:
         yield session
+
+
+def sharing_session(*, verbose: bool = False) -> Session:
+    """A session that keeps nothing: equal sub-configs are computed once within each call."""
+    options = CacheOptions(dir=None, share=Share.equal, min_seconds=0.0, verbose=verbose)
+    return Session(seam(), options, None)
 
 
 def open_session(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ class Outcome:
         value: the result.
         digest: digest of its content, if that is known.
         trace: the stage's trace key, which stands for the result where there is no digest.
-        seconds: time that it and everything in it took when it was computed.
+        costs: seconds that it, and each stage in it, took when it was computed; by what identifies the stage.
         targets: target names and the canonical names that they stood for, for Hydra's target policy.
         pristine: whether it is still as its stage made it.
     """
@@ -29,7 +29,7 @@ class Outcome:
     value: Any
     digest: str | None
     trace: str | None
-    seconds: float = 0.0
+    costs: Mapping[str, float] = field(default_factory=dict)
     targets: frozenset[tuple[str, str]] = frozenset()
     pristine: bool = True
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+NOTHING = "nothing like it was stored"  # the reason of a miss that there is nothing to compare with
+
 
 class Kind(str, enum.Enum):
     """The ends that a node's way through the cache can have."""

@@ -14,13 +14,14 @@ from typing import Any
 
 from blake3 import blake3
 
+from hydra_cached.events import NOTHING
 from hydra_cached.keys.canonical import type_name
+from hydra_cached.keys.configs import below
 from hydra_cached.keys.key import MISSING, Items, Leaf, Part, Stage
 
 Parts = dict[str, str]
 
 SECRET = "(secret)"
-NOTHING = "nothing like it was stored"
 _DIGEST = re.compile(r"[0-9a-f]{32,}")
 _SECRET_NAME = re.compile(
     r"(^|_|-)(passw(or)?d|passwd|passphrase|pwd|secrets?|credentials?|token|bearer|auth|authorization|dsn|"
@@ -82,11 +83,11 @@ class _Writer:
         if at:
             self.parts[f"param {at}._target_"] = stage.target
         if stage.version is not MISSING:
-            self.part(stage.version, _below(at, "_cache_version_"), hidden=False)
+            self.part(stage.version, below(at, "_cache_version_"), hidden=False)
         for name, digest in stage.files.items():
-            self.parts[f"file {self._text(name)}"] = digest
-        for name, part in stage.params.items():
-            self.part(part, _below(at, name), hidden=looks_secret(name))
+            self.parts[f"file {self._text(stage.file_names.get(name, name))}"] = digest
+        for name, param in stage.params.items():
+            self.part(param, below(at, name), hidden=looks_secret(name))
 
     def part(self, part: Part, at: str, hidden: bool) -> None:
         if isinstance(part, Stage):
@@ -101,7 +102,7 @@ class _Writer:
     def items(self, items: Items, at: str, hidden: bool) -> None:
         sequence = items.kind in (b"list", b"tuple")
         for name, inner in zip(items.names, items.parts, strict=True):
-            where = f"{at}[{name}]" if sequence else _below(at, str(name))
+            where = f"{at}[{name}]" if sequence else below(at, str(name))
             self.part(inner, where, hidden or looks_secret(name))
 
     def _leaf(self, leaf: Leaf) -> str:
@@ -118,10 +119,6 @@ class _Writer:
             mark = blake3(leaf.code if leaf else text.encode()).hexdigest()[:12]
             text = f"{text[:_LONGEST]}… {mark}"
         return text
-
-
-def _below(at: str, name: str) -> str:
-    return f"{at}.{name}" if at else name
 
 
 def differences(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from hydra_cached.events import Event, Kind
+from hydra_cached.events import NOTHING, Event, Kind
 
 log = logging.getLogger("hydra_cached.stages")
 
@@ -48,8 +48,9 @@ class LogLines:
             kept = f"stored, {event.size} bytes" if event.stored else event.reason or "not stored"
             why = f"; {event.miss}" if event.miss else ""
             line = ("run: %s, %.3g s; %s [%s]%s", where, event.seconds, kept, _short(event), why)
-            # What was worth storing was worth waiting for: then the reason of the miss is news.
-            log.log(logging.INFO if self._verbose or event.miss else logging.DEBUG, *line)
+            # What differs from what was stored before is news: that is what the run is waiting for.
+            news = event.miss not in ("", NOTHING)
+            log.log(logging.INFO if self._verbose or news else logging.DEBUG, *line)
             if event.note and (event.target, event.note) not in self._said:
                 self._said.add((event.target, event.note))
                 log.warning("%s: %s", where, event.note)

@@ -105,7 +105,7 @@ class Publisher:
                 return self._keep(call, frame, value, trace, static)
             # Where the content may be asked for, its digest must be taken now.
             if not stage.partial and (stage.not_deterministic or call.is_shared(stage)):
-                digest = self._shelf.digest(value, self.content_digest(call))
+                digest = self.digest(call, value)
         except NotStorable as error:
             if stage.not_deterministic or unwanted is None:
                 problem = problem or f"its result cannot be pickled: {error}"
@@ -118,7 +118,11 @@ class Publisher:
             )
         return Published(digest, problem=problem, reason=problem or unwanted or "")
 
-    def content_digest(self, call: Call) -> Callable[[Any], str | None]:
+    def digest(self, call: Call, value: Any) -> str:
+        """Digest of a value's content as it is now; raises ``NotStorable`` if there is none."""
+        return self._shelf.digest(value, self._content(call))
+
+    def _content(self, call: Call) -> Callable[[Any], str | None]:
         """What takes digests of contents; functions and classes in them count by their code."""
         return lambda value: content_digest(value, lambda name: call.fingerprints[name].digest)
 
@@ -177,7 +181,7 @@ class Publisher:
             **({"random_state": random_state.capture()} if frame.before is not None else {}),
             **self._facts(frame),
         }
-        size = self._shelf.keep(trace, value, manifest, self.content_digest(call))
+        size = self._shelf.keep(trace, value, manifest, self._content(call))
         self.written.add(trace)
         self.link(static, trace)
         self._remember(stage, trace, parts, stored)
@@ -221,9 +225,14 @@ class Publisher:
             log.debug("what was stored of %s cannot be noted: %s", stage.target, error)
 
 
-def seconds_of(frame: Frame) -> float:
-    """Time that a stage and all that it received took."""
-    return frame.seconds + sum(outcome.seconds for outcome in _inner(frame))
+def costs_of(frame: Frame) -> dict[str, float]:
+    """Seconds that a stage and each that it received took, one that several received once."""
+    costs: dict[str, float] = {}
+    for outcome in _inner(frame):
+        costs.update(outcome.costs)
+    if frame.stage.obstacle is None:
+        costs[frame.stage.shape[:16]] = round(frame.seconds, 6)
+    return costs
 
 
 def targets_of(frame: Frame) -> frozenset[tuple[str, str]]:

@@ -18,8 +18,6 @@ warnings to the user's line.
 from __future__ import annotations
 
 import inspect
-import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -27,9 +25,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from hydra_cached.errors import UnknownHydraError
+from hydra_cached.errors import HydraCachedError, UnknownHydraError
+from hydra_cached.unresolved import NOTHING, Copies, Unresolved, environment_values
 
 EAGER_NODE = ("node", "args", "convert", "recursive", "partial")
 EAGER_CALL = ("_target_", "_partial_", "args", "kwargs", "full_key")
@@ -46,24 +45,6 @@ LAZY_NODE = (
 )
 LAZY_CALL = (*EAGER_CALL, "execution_whitelist", "deferred_call_context")
 _MODES_OF_CHILDREN = ("execution_whitelist", "deferred_call_context")
-_ENVIRONMENT = re.compile(r"oc\.env\s*:\s*['\"]?([A-Za-z_][A-Za-z0-9_]*)")
-_NODE_REFERENCE = re.compile(r"\$\{(\.*[^:{}$\s]+)\}")
-
-
-@dataclass(frozen=True)
-class Unresolved:
-    """What resolving a config makes invisible.
-
-    Args:
-        aliases: ``id`` of a node that was an interpolation of a container, to that container.
-        secrets: values of environment variables that it referred to.
-    """
-
-    aliases: Mapping[int, Any] = field(default_factory=dict)
-    secrets: tuple[str, ...] = ()
-
-
-_NOTHING = Unresolved()
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ class Visit:
     node: Any
     args: tuple[Any, ...] = ()
     modes: Mapping[str, Any] = field(default_factory=dict)
-    before: Unresolved = field(default_factory=lambda: _NOTHING)
+    before: Unresolved = field(default_factory=lambda: NOTHING)
 
     @property
     def path(self) -> str:
@@ -120,6 +101,13 @@ class Served:
     targets: Iterable[str] = ()
 
 
+@dataclass(frozen=True)
+class GaveUp:
+    """A story ended in an error of our own: the node is Hydra's alone."""
+
+    error: Exception
+
+
 Story = Generator[Run, Any, Any]
 
 
@@ -137,6 +125,9 @@ class Handler(Protocol):
 
     def after_call(self, token: Any) -> None:
         """It returned or raised; gets what ``before_call`` returned."""
+
+    def gave_up(self, error: Exception) -> None:
+        """A story ended in an error of its own; Hydra builds the node, if it has not yet."""
 
 
 class Seam:
@@ -156,7 +147,7 @@ class Seam:
         self._current = current
         self._users = 0
         self._lock = threading.RLock()
-        self._before: ContextVar[Unresolved] = ContextVar("hydra_cached_unresolved", default=_NOTHING)
+        self._before: ContextVar[Unresolved] = ContextVar("hydra_cached_unresolved", default=NOTHING)
         self.lazy = self._generation()
         self._node = module.instantiate_node
         self._call = module._call_target
@@ -215,6 +206,7 @@ class Seam:
             if session is None or not session.wants(node, modes):
                 return original_node(node, *args, **modes)
             story = session.story(Visit(node, args, modes, take_before()))
+            done, value = False, None
             step = _advance(story, None)
             while type(step) is Run:
                 visit = step.visit
@@ -223,6 +215,7 @@ class Seam:
                         value = instantiate_node(visit.node, *visit.args, **visit.modes)
                     else:
                         value = original_node(visit.node, *visit.args, **visit.modes)
+                        done = True
                 except BaseException:
                     story.close()
                     raise
@@ -232,6 +225,9 @@ class Seam:
                     for target in step.targets:
                         warn(target)
                 return step.value
+            if type(step) is GaveUp:
+                session.gave_up(step.error)
+                return value if done else original_node(node, *args, **modes)
             return step
 
         def call_target(
@@ -268,18 +264,16 @@ class Seam:
                 if current() is None:
                     OmegaConf.resolve(cfg)
                     return
-                references, secrets = _references_in(cfg), tuple(_environment_values(cfg))
+                copies = Copies(cfg)
                 OmegaConf.resolve(cfg)
-                # Each interpolation has become a copy, a node of its own, by now.
-                aliases = {id(parent._get_node(key)): target for parent, key, target in references}
-                before.set(Unresolved(aliases, secrets))
+                before.set(copies.resolved())
 
         return WatchingOmegaConf
 
     def _take_before(self) -> Unresolved:
         found = self._before.get()
-        if found is not _NOTHING:
-            self._before.set(_NOTHING)
+        if found is not NOTHING:
+            self._before.set(NOTHING)
         return found
 
     # Hydra's target policy (1.3.8 and later), which a hit must not get around.
@@ -331,7 +325,7 @@ class Seam:
         Args:
             visit: of a node of the config; all that it could refer to is looked through.
         """
-        return [*visit.before.secrets, *_environment_values(visit.node._get_root())]
+        return [*visit.before.secrets, *environment_values(visit.node._get_root())]
 
     def isolated(self) -> bool:
         """Whether targets get private copies of config arguments now (Hydra 1.4)."""
@@ -339,79 +333,12 @@ class Seam:
 
 
 def _advance(story: Story, value: Any) -> Any:
+    """The next step of a story. What it raises on purpose passes; anything else must not break the run."""
     try:
         return story.send(value)
     except StopIteration as end:
         return end.value
-
-
-def _references_in(config: Any) -> list[tuple[Any, Any, Any]]:
-    """Each interpolation of a container in a config that is not resolved yet: its parent, its key, the container.
-
-    Only plain references (``${a.b}``, ``${..b}``) are followed, by looking and without evaluating: a resolver is
-    called once, by Hydra.
-    """
-    found = []
-    pending = [config]
-    while pending:
-        parent = pending.pop()
-        content = parent.__dict__.get("_content")
-        if isinstance(content, dict):
-            items: Iterable[tuple[Any, Any]] = content.items()
-        else:
-            items = enumerate(content) if isinstance(content, list) else ()
-        for key, child in items:
-            if child._is_interpolation():
-                target = _referred(child)
-                if target is not None:
-                    found.append((parent, key, target))
-            elif isinstance(child, (DictConfig, ListConfig)):
-                pending.append(child)
-    return found
-
-
-def _referred(node: Any) -> Any:
-    """The container that an interpolation stands for in the end; None if it stands for anything else."""
-    for _ in range(64):
-        reference = _NODE_REFERENCE.fullmatch(str(node._value()))
-        if reference is None:
-            return None
-        try:
-            node = _step_to(node._get_parent(), reference.group(1))
-        except Exception:
-            return None  # Hydra's own resolving will say what is wrong with it
-        if node is None:
-            return None
-        if not node._is_interpolation():
-            container = isinstance(node, (DictConfig, ListConfig)) and not node._is_none()
-            return node if container and not node._is_missing() else None
-    return None
-
-
-def _step_to(parent: Any, reference: str) -> Any:
-    from omegaconf._utils import split_key
-
-    node, reference = parent._resolve_key_and_root(reference)
-    for part in split_key(reference):
-        if node._is_interpolation():
-            node = _referred(node)
-        if not isinstance(node, (DictConfig, ListConfig)):
-            return None
-        step: Any = int(part) if isinstance(node, ListConfig) else part
-        node = node._get_node(step)
-    return node
-
-
-def _environment_values(node: Any) -> list[str]:
-    found: set[str] = set()
-    pending = [node]
-    while pending:
-        content = pending.pop().__dict__.get("_content")
-        children = content.values() if isinstance(content, dict) else content
-        for child in children if isinstance(content, (dict, list, tuple)) else ():
-            if isinstance(child, (DictConfig, ListConfig)) and not child._is_interpolation():
-                pending.append(child)
-            elif isinstance(text := child._value(), str):
-                for name in _ENVIRONMENT.findall(text):
-                    found.update(value for value in (os.environ.get(name),) if value)
-    return sorted(found)
+    except HydraCachedError:
+        raise
+    except Exception as error:
+        return GaveUp(error)

@@ -6,6 +6,7 @@ key, authorise, look up, children, look up by trace, compute, policy, publish.
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import threading
@@ -28,10 +29,11 @@ from hydra_cached.keys.key import Stage, matches
 from hydra_cached.keys.reader import Reader
 from hydra_cached.keys.special import SPECIAL_KEYS
 from hydra_cached.logs import LogLines
-from hydra_cached.publish import Publisher, seconds_of, targets_of
+from hydra_cached.publish import Publisher, costs_of, targets_of
 from hydra_cached.seam import Run, Seam, Served, Story, Visit
 from hydra_cached.shelf import Found, Shelf
 
+log = logging.getLogger("hydra_cached.session")
 T = TypeVar("T")
 Steps = Generator[Run, Any, T]
 
@@ -60,12 +62,17 @@ class Session:
         self._seam = seam
         self._shelf = shelf
         self._off = options.mode is Mode.off
-        self._listeners = (self.events.append, LogLines(options.verbose, options.min_seconds), *listeners)
+        self._listeners: tuple[Listener, ...] = (
+            self.events.append,
+            LogLines(options.verbose, options.min_seconds),
+            *listeners,
+        )
         self._index = CodeIndex()
         self._files = FileDigests(memory)
         self._publisher: Publisher | None = None
         if shelf is not None:
             self._publisher = Publisher(shelf, options, self._files, self._facts, seam.secrets)
+        self._had: set[str] = set()  # stages that were served or run, for counting what was saved once
         self._local = threading.local()
 
     def summary(self) -> Summary:
@@ -85,6 +92,13 @@ class Session:
         call = self._call
         if call is None or not call.frames:
             return None
+        try:
+            return self._before_call(call, target, kwargs)
+        except Exception as error:
+            self.gave_up(error)
+            return None
+
+    def _before_call(self, call: Call, target: Any, kwargs: dict[str, Any]) -> Any:
         frame = call.frames[-1]
         canonical = self._seam.canonical_name(target)
         if canonical is not None:
@@ -106,6 +120,9 @@ class Session:
             frame.drew = random_state.position() != position
             call.called()
             self._call = call
+
+    def gave_up(self, error: Exception) -> None:
+        log.error("hydra-cached failed and left a stage to Hydra alone; please report this", exc_info=error)
 
     def story(self, visit: Visit) -> Story:
         if self._call is not None:
@@ -189,6 +206,7 @@ class Session:
         # Compute: Hydra's own code calls the target. Then keep the result, before anybody can change it.
         frame.outcomes.clear()
         value = yield Run(visit)
+        self._had.add(stage.shape[:16])
         return self._publish(frame, call, value, static), False
 
     def _publish(self, frame: Frame, call: Call, value: Any, static: str | None) -> Outcome:
@@ -218,7 +236,7 @@ class Session:
         targets = targets_of(frame)
         if callable(value) and not frame.stage.partial and (name := self._seam.canonical_name(value)):
             targets |= {(frame.stage.target, name)}
-        return Outcome(value, digest, trace, seconds_of(frame), targets)
+        return Outcome(value, digest, trace, costs_of(frame), targets)
 
     def _identities(self, stage: Stage, visit: Visit, call: Call) -> Steps[dict[int, bytes] | None]:
         """What stands for the children's results; None if something does not.
@@ -280,7 +298,10 @@ class Session:
             return None
         seconds = time.perf_counter() - start
         known = _known(found, value)
-        self._emit(Kind.HIT, stage, key=found.key, seconds=seconds, saved=known.seconds, size=found.size)
+        # What two hits have in common would have run once.
+        saved = sum(cost for each, cost in known.costs.items() if each not in self._had)
+        self._had.update(known.costs)
+        self._emit(Kind.HIT, stage, key=found.key, seconds=seconds, saved=saved, size=found.size)
         return known
 
     def _find(self, stage: Stage, key: str) -> Found | None:
@@ -324,17 +345,17 @@ class Session:
 
     def _redigest(self, value: Any) -> str | None:
         call = self._call
-        if self._publisher is None or self._shelf is None or call is None:
+        if self._publisher is None or call is None:
             return None
         try:
-            return self._shelf.digest(value, self._publisher.content_digest(call))
+            return self._publisher.digest(call, value)
         except NotStorable:
             return None
 
     def _facts(self, frame: Frame) -> dict[str, Any]:
         """What a manifest says beside what the stage is."""
         return {
-            "total_seconds": seconds_of(frame),
+            "costs": costs_of(frame),
             "targets": sorted(targets_of(frame)),
             "policy": self._seam.policy_version(),
         }
@@ -355,5 +376,5 @@ def _targets(found: Found) -> list[tuple[str, str]]:
 
 def _known(found: Found, value: Any = None) -> Outcome:
     manifest = found.manifest
-    seconds = float(manifest.get("total_seconds", 0.0))
-    return Outcome(value, manifest.get("content"), manifest.get("trace"), seconds, frozenset(_targets(found)))
+    costs = {str(stage): float(seconds) for stage, seconds in manifest.get("costs", {}).items()}
+    return Outcome(value, manifest.get("content"), manifest.get("trace"), costs, frozenset(_targets(found)))

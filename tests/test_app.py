@@ -197,7 +197,7 @@ def test_strict_makes_that_an_error(app: Project) -> None:
     """With `strict`, a result that should be stored and cannot be stops the run."""
     (app.root / "file").write_text("not a directory")
     arguments = ("app.py", "+cache=disk", "cache.dir=file/below", "cache.min_seconds=0", "cache.strict=true")
-    assert "cache.strict is set" in app.python(*arguments, status=1)
+    assert "with cache.strict set" in app.python(*arguments, status=1)
 
 
 def test_quick_results_are_not_stored(app: Project) -> None:

@@ -88,20 +88,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(config: object, options: argparse.Namespace) -> None:
     from hydra.utils import instantiate
 
-    from hydra_cached.api import open_session
+    from hydra_cached.active import activated
+    from hydra_cached.api import open_session, sharing_session
     from hydra_cached.config import read_options
-    from hydra_cached.session import activated
 
-    excluded = [name.strip() for name in options.exclude_persisting_targets.split(",") if name.strip()]
-    session = open_session(
-        read_options(
-            dir=options.cache_dir if options.persist_cache else None,
-            share="equal",
-            min_seconds=options.time_min_persist / 1000 if options.persist_cache else 0,
-            exclude=excluded,
-            verbose=options.cache_verbose,
+    if options.persist_cache:
+        excluded = [name.strip() for name in options.exclude_persisting_targets.split(",") if name.strip()]
+        session = open_session(
+            read_options(
+                dir=options.cache_dir,
+                share="equal",
+                min_seconds=options.time_min_persist / 1000,
+                exclude=excluded,
+                verbose=options.cache_verbose,
+            )
         )
-    )
+    else:
+        session = sharing_session(verbose=options.cache_verbose)
     start = time.perf_counter()
     ending = "failed"
     try:

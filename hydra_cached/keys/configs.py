@@ -55,6 +55,11 @@ class Overlay:
         return item_missing(self._node, name)
 
 
+def below(path: str, name: Any) -> str:
+    """The path of what stands under a name."""
+    return f"{path}.{name}" if path else str(name)
+
+
 def is_target(node: Any, overrides: Mapping[str, Any] | None = None) -> bool:
     """Whether Hydra would call something for this node."""
     if not isinstance(node, DictConfig):

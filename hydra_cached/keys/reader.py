@@ -26,6 +26,7 @@ from hydra_cached.keys.configs import (
     TARGET,
     Overlay,
     Unreadable,
+    below,
     is_cache_node,
     is_container,
     is_mapping,
@@ -137,11 +138,12 @@ class Reader:
             for name in names:
                 with contextlib.suppress(Exception):
                     inner = None if item_missing(value, name) else value[name]
+                    where = below(path, name) if is_mapping(value) else f"{path}[{name}]"
                     if is_target(inner):
                         at = _Modes(modes.convert, modes.recursive).within(Overlay(inner))
-                        yield self.read(inner, f"{path}.{name}", convert=at.convert, recursive=at.recursive)
+                        yield self.read(inner, where, convert=at.convert, recursive=at.recursive)
                     elif is_container(inner):
-                        yield from self.stages_in(inner, f"{path}.{name}", modes.convert, modes.recursive)
+                        yield from self.stages_in(inner, where, modes.convert, modes.recursive)
 
     def _stage(
         self,
@@ -191,7 +193,7 @@ class Reader:
             code_names=code_names,
             params=params,
             special=special,
-            version=self._version(special, path) if problem is None else MISSING,
+            version=self._version(special, path) if special.version is not None else MISSING,
             files=files,
             file_names=file_names,
             partial=bool(partial),
@@ -216,7 +218,7 @@ class Reader:
                 continue
             if name in special.ignore or (partial and node.is_missing(name)):
                 continue
-            where = f"{path}.{name}" if path else str(name)
+            where = below(path, name)
             if self._ignored(where):
                 continue
             if node.is_missing(name):
@@ -258,7 +260,7 @@ class Reader:
             return Items(sequence_kind(value), (), tuple(range(len(each))), tuple(each))
         kept: list[tuple[Any, bytes, Part]] = []
         for name in value:
-            where = f"{path}.{name}"
+            where = below(path, name)
             if self._ignored(where) or is_cache_node(value, name):
                 continue
             inner = MISSING if item_missing(value, name) else part(value[name], where, modes)
