@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from hydra_cached.keys.bindings import Call, Module, Unit
 from hydra_cached.keys.resolve import Key, Meaning, Resolver
-from hydra_cached.keys.scopes import Chain, Mentions, words
+from hydra_cached.keys.scopes import Mentions
+from hydra_cached.keys.syntax import Chain, words
 
 _ALL = 1 << 30
 # Calls from outside the project that leave what they are given as it is.

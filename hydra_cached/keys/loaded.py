@@ -18,7 +18,7 @@ from typing import Any
 from blake3 import blake3
 
 from hydra_cached.keys.content import content_digest
-from hydra_cached.keys.scopes import words
+from hydra_cached.keys.syntax import words
 from hydra_cached.marks import MARK
 
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes, type(...), range)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from hydra_cached.keys.bindings import Module
 from hydra_cached.keys.resolve import Key, Meaning, Resolver
-from hydra_cached.keys.scopes import Chain, chain_of
+from hydra_cached.keys.syntax import Chain, chain_of
 
 NOT_DETERMINISTIC = frozenset(
     [

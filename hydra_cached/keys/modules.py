@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from hydra_cached.keys.bindings import Module, parse
+from hydra_cached.keys.bindings import Module
+from hydra_cached.keys.parsing import parse
 from hydra_cached.keys.source import Located, ModuleFinder, Stamp, is_racy, stamp_of
 
 _OWN = ("hydra_cached", "hydra_plugins.hydra_cached")

@@ -17,8 +17,8 @@ from hydra_cached.keys.bindings import Module, Unit
 from hydra_cached.keys.dynamic import EVERYTHING_INSIDE
 from hydra_cached.keys.effects import Effects
 from hydra_cached.keys.resolve import Key
-from hydra_cached.keys.scopes import ANYTHING, Chain, words
 from hydra_cached.keys.source import Located, parents
+from hydra_cached.keys.syntax import ANYTHING, Chain, words
 
 _BUILTINS = frozenset(dir(builtins))
 _IMPORT_NAMES = words(

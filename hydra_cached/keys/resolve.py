@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hydra_cached.keys.bindings import Module, Unit
 from hydra_cached.keys.modules import Modules
-from hydra_cached.keys.scopes import Chain, chain_of
+from hydra_cached.keys.syntax import Chain, chain_of
 
 Key = tuple[str, str]  # (module, name)
 

@@ -7,40 +7,9 @@ not bind itself is handed to the scope that Python would ask next.
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass, field
 
-Chain = tuple[str, ...]  # a dotted mention, a.b.c -> ("a", "b", "c")
-Absolute = tuple[str, Chain]  # the same, from a module: import a.b; a.b.c -> ("a", ("b", "c"))
-
-
-ANYTHING = "*"  # stands in a chain for an attribute whose name is computed
-
-
-def words(text: str) -> frozenset[str]:
-    """The blank-separated words of a text: long lists of names read better so."""
-    return frozenset(text.split())
-
-
-def chain_of(node: ast.AST) -> Chain | None:
-    """``a.b.c`` as ("a", "b", "c"); None for anything that does not start with a name."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    names.append(node.id)
-    return tuple(reversed(names))
-
-
-def changed_chain(target: ast.AST) -> Chain | None:
-    """What ``target = ..`` changes: ("a", "b") for ``a.b = ..``, ("a",) for ``a[..] = ..``, ``a[0].b = ..``."""
-    chain = chain_of(target)
-    while chain is None and isinstance(target, (ast.Attribute, ast.Subscript)):
-        target = target.value
-        chain = chain_of(target)
-    return chain
+from hydra_cached.keys.syntax import Absolute, Chain
 
 
 @dataclass
