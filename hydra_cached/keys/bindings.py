@@ -16,9 +16,6 @@ from hydra_cached.keys.syntax import Absolute, Chain
 from hydra_cached.keys.walk import Context
 
 _BUILTINS = frozenset(dir(builtins))
-_MODULE_NAMES = frozenset(
-    ["__name__", "__file__", "__path__", "__package__", "__spec__", "__loader__", "__builtins__", "__cached__"]
-)
 
 
 @dataclass
@@ -68,7 +65,13 @@ class Unit:
         found = self._forms.get((annotations, docs))
         if found is None:
             context = Context(
-                module.package, module.name, module.full_name, module.imports, annotations, docs, module.future
+                module.package,
+                module.name,
+                module.full_name,
+                module.imports,
+                annotations,
+                docs,
+                module.future,
             )
             found = self._forms[annotations, docs] = form_of([*self.guards, ("", self.node)], context)
         return found
@@ -131,7 +134,12 @@ class Module:
         """All constant strings without blanks; one of them may name a module."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if node.value and len(node.value) < 200 and not node.value[0].isspace() and " " not in node.value:
+                if (
+                    node.value
+                    and len(node.value) < 200
+                    and not node.value[0].isspace()
+                    and " " not in node.value
+                ):
                     yield node.value
 
 

@@ -20,6 +20,7 @@ from hydra_cached.keys import loaded
 from hydra_cached.keys.effects import Effects
 from hydra_cached.keys.marks import is_not_deterministic
 from hydra_cached.keys.modules import Modules, ParsedFiles
+from hydra_cached.keys.outcome import Outcome
 from hydra_cached.keys.reach import Reach
 from hydra_cached.keys.resolve import Key, Meaning, Resolver
 from hydra_cached.keys.source import Located
@@ -100,9 +101,12 @@ class CodeIndex:
             known = self._memo.get((target, scope))
             if known is not None:
                 return known
-            with _no_collection():
-                look = _Look(self._effects, target, scope)
-                made = look.fingerprint()
+            look = _Look(self._effects, target, scope)
+            try:
+                with _no_collection():
+                    made = look.fingerprint()
+            except RecursionError:
+                raise CodeNotFound(target, "its code is nested too deeply to be followed") from None
             if not look.from_memory:
                 self._memo[target, scope] = made
             return made
@@ -151,8 +155,9 @@ class _Look:
         if self.scope == "project":
             reach = Reach(self.effects)
             reach.need(self.names[0], self.names[1:])
-            parts, notes = reach.parts(), reach.notes()
-            self.files.update(reach.files())
+            outcome = Outcome(reach)
+            parts, notes = outcome.parts(), outcome.notes()
+            self.files.update(outcome.files())
         elif self.scope == "target":
             for meaning in meanings:
                 parts.update(self._own_parts(meaning))
@@ -199,8 +204,9 @@ class _Look:
             return None
         reach = Reach(self.effects)
         reach.need(names[0], names[1:])
-        self.files.update(reach.files())
-        return reach.parts()
+        outcome = Outcome(reach)
+        self.files.update(outcome.files())
+        return outcome.parts()
 
     def _made(self, parts: dict[str, str], marked: bool = False, notes: set[str] | None = None) -> Fingerprint:
         state = blake3(self.scope.encode())

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable
-
-from blake3 import blake3
 
 from hydra_cached.keys.bindings import Module, Unit
 from hydra_cached.keys.dynamic import EVERYTHING_INSIDE
 from hydra_cached.keys.effects import Effects
+from hydra_cached.keys.imports import Imports
 from hydra_cached.keys.resolve import Key
-from hydra_cached.keys.source import Located, parents
+from hydra_cached.keys.source import Located
 from hydra_cached.keys.syntax import ANYTHING, Chain, words
 
 _BUILTINS = frozenset(dir(builtins))
@@ -25,7 +23,8 @@ _IMPORT_NAMES = words(
     "__name__ __file__ __path__ __package__ __spec__ __loader__ __builtins__ __cached__ __version__"
 )
 # Why a whole module counts, where nothing in it is to blame.
-_VALUE = "used as a value"
+AS_VALUE = "used as a value"
+_COMPUTED = "an attribute with a computed name"
 Taken = tuple[str, int]  # (module, index of the unit)
 
 
@@ -33,23 +32,25 @@ class Reach:
     """One walk from one target.
 
     Attributes:
+        imports: modules that get imported.
         distributions: third-party distributions in use, name -> version.
+        needed: names in use.
+        whole: modules that count as a whole -> why.
+        taken: statements that count.
+        hints: what could not be followed, in words.
     """
 
     def __init__(self, effects: Effects) -> None:
         self.effects = effects
         self.resolver = effects.resolver
         self.modules = effects.resolver.modules
+        self.imports = Imports(effects, self._take, lambda key: key in self.needed)
         self.distributions: dict[str, str] = {}
-        self._notes: set[str] = set()
-        self._order: dict[str, Module] = {}
-        self._entered: set[str] = set()
-        self._needed: dict[Key, None] = {}
+        self.hints: set[str] = set()
+        self.needed: dict[Key, None] = {}
         self._followed: set[tuple[str, Chain]] = set()
-        self._whole: dict[str, set[str]] = {}
-        self._changers: dict[Key, list[tuple[Module, Unit]]] = {}
-        self._effects: dict[str, list[Unit]] = {}
-        self._taken: dict[Taken, tuple[Module, Unit]] = {}
+        self.whole: dict[str, set[str]] = {}
+        self.taken: dict[Taken, tuple[Module, Unit]] = {}
         self._walked: dict[Taken, tuple[bool, bool]] = {}
         self._queue: list[tuple[Module, Unit]] = []
         self._reads: set[str] = set()
@@ -71,12 +72,13 @@ class Reach:
                 self._walk(*self._queue.pop())
             if self._reads & {"annotations", "docs"}:
                 self._find_loose()
-            again = [pair for taken, pair in self._taken.items() if self._walked[taken] != self._counts(taken)]
-            if not again:
+            self._take_imported_inside()
+            again = [pair for taken, pair in self.taken.items() if self._walked[taken] != self.counts(taken)]
+            if not again and not self._queue:
                 return
             self._queue += again
 
-    def _counts(self, taken: Taken) -> tuple[bool, bool]:
+    def counts(self, taken: Taken) -> tuple[bool, bool]:
         """Whether annotations and docstrings of a statement count.
 
         Where code reads those of objects that come from elsewhere, it may be any object that is not just
@@ -86,9 +88,15 @@ class Reach:
         annotations = taken in self._annotated or (loose and "annotations" in self._reads)
         return annotations, taken in self._documented or (loose and "docs" in self._reads)
 
+    def _take_imported_inside(self) -> None:
+        """An attribute of a package with a computed name may be a module inside that is imported by then."""
+        for name, reasons in list(self.whole.items()):
+            for inner in self.imports.inside(name) if _COMPUTED in reasons else ():
+                self._take_whole(inner, _COMPUTED)
+
     def _find_loose(self) -> None:
         """Note which statements define objects that get into other hands: classes, decorated and passed ones."""
-        for taken, (module, unit) in self._taken.items():
+        for taken, (module, unit) in self.taken.items():
             node = unit.node
             if isinstance(node, ast.ClassDef) or getattr(node, "decorator_list", None):
                 self._loose.add(taken)
@@ -106,18 +114,18 @@ class Reach:
 
     def _take(self, module: Module, unit: Unit) -> None:
         taken = (module.name, unit.index)
-        if taken not in self._taken:
-            self._taken[taken] = module, unit
+        if taken not in self.taken:
+            self.taken[taken] = module, unit
             self._walked[taken] = (False, False)
             self._queue.append((module, unit))
 
     def _walk(self, module: Module, unit: Unit) -> None:
         taken = (module.name, unit.index)
-        self._walked[taken] = counts = self._counts(taken)
+        self._walked[taken] = counts = self.counts(taken)
         form = unit.form(module, *counts)
         self._reads |= form.reads
         if "subclasses" in form.reads:
-            self._index_subclasses()
+            self.imports.count_subclasses()
         for chain in form.mentions.chains:
             self._mention(module, chain)
             if "__doc__" in chain[1:]:
@@ -133,7 +141,7 @@ class Reach:
         if isinstance(unit.node, ast.ClassDef):
             self._look_at_bases(module, unit, unit.node)
 
-    def _mention(self, module: Module, chain: Chain, because: str = _VALUE) -> None:
+    def _mention(self, module: Module, chain: Chain, because: str = AS_VALUE) -> None:
         root = chain[0]
         if (module.name, chain) in self._followed:
             return
@@ -144,11 +152,9 @@ class Reach:
         for base, rest in module.imports.get(root, ()):
             self._follow(module, base, rest + chain[1:], because)
         for unit, source in module.stars:
-            if self.modules.is_first_party(source):
-                if self.resolver.provides(source, root):
-                    self._take_binder((module.name, root), module, unit)
-                    self._follow(module, source, chain, because)
-            elif root not in module.binders:
+            own = self.modules.is_first_party(source)
+            if self.resolver.provides(source, root) if own else root not in module.binders:
+                self.imports.add_changer((module.name, root), module, unit)
                 self._follow(module, source, chain, because)
         if module.names_are_computed and root not in _BUILTINS and not self.resolver.defines(module, root):
             if not root.startswith("__") and root not in module.checked_only:
@@ -162,24 +168,18 @@ class Reach:
                 assert other is not None
                 self._documented.add((other.name, unit.index))
 
-    def _take_binder(self, key: Key, module: Module, unit: Unit) -> None:
-        pairs = self._changers.setdefault(key, [])
-        if not any(known is unit for _, known in pairs):
-            pairs.append((module, unit))
-        self._take(module, unit)
-
     def _need_key(self, key: Key) -> None:
-        if key in self._needed:
+        if key in self.needed:
             return
-        self._needed[key] = None
+        self.needed[key] = None
         module = self.modules.get(key[0])
         for unit in module.live_binders(key[1]) if module is not None else ():
             assert module is not None
             self._take(module, unit)
-        for changing, unit in self._changers.get(key, ()):
+        for changing, unit in self.imports.changers.get(key, ()):
             self._take(changing, unit)
 
-    def _follow(self, origin: Module | None, name: str, chain: Chain, because: str = _VALUE) -> None:
+    def _follow(self, origin: Module | None, name: str, chain: Chain, because: str = AS_VALUE) -> None:
         """Take what ``name.chain`` denotes.
 
         Args:
@@ -189,9 +189,9 @@ class Reach:
             because: what to say if this means a whole module.
         """
         if chain and chain[-1] == "":
-            self._enter(name)
+            self.imports.enter(name)
             if len(chain) == 2:
-                self._enter_member(name, chain[0])
+                self.imports.enter_member(name, chain[0])
             return
         located = self.modules.locate(name)
         if located is None or located.owner == "stdlib":
@@ -201,19 +201,19 @@ class Reach:
             return
         if not self.modules.is_first_party(name):
             return
-        self._enter(name)
+        self.imports.enter(name)
         module = self.modules.get(name)
         if module is not None and module.opaque is not None:
             self._take_whole(name, "no source that can be parsed")
             return
         if not chain and name == "__main__":
-            self._notes.add("__main__: used as a value: only what is named counts")
+            self.hints.add("__main__: used as a value: only what is named counts")
         elif not chain:
             self._take_whole(name, because)
         elif chain[0] == EVERYTHING_INSIDE:
             self._take_all_inside(located)
         elif chain[0] == ANYTHING or chain[0] == "__dict__":
-            self._take_whole(name, "an attribute with a computed name")
+            self._take_whole(name, _COMPUTED)
             if origin is not None and chain[0] == ANYTHING:
                 self._take_whole(origin.name, f"an attribute of {name} with a computed name")
         else:
@@ -240,7 +240,7 @@ class Reach:
             return
         self._need_key((name, head))
         if module.live_binders("__getattr__"):
-            self._notes.add(f"{name}: {head} comes from the module's __getattr__")
+            self.hints.add(f"{name}: {head} comes from the module's __getattr__")
             self._mention(module, ("__getattr__",))
             for inner_name in self._all_inside(located):
                 inner = self.modules.get(inner_name)
@@ -248,7 +248,7 @@ class Reach:
                     self._follow(origin, inner_name, chain)
         elif any(not self.modules.is_first_party(source) for _, source in module.stars):
             self._mention(module, chain)
-        elif not self._changers.get((name, head)) and not head.startswith("__"):
+        elif not self.imports.changers.get((name, head)) and not head.startswith("__"):
             self._take_whole(name, f"{head} is not defined where it can be seen")
 
     def _follow_third_party(self, located: Located, chain: Chain) -> None:
@@ -289,8 +289,8 @@ class Reach:
                 self._take_whole(name, f"named by a string in {module.name}")
 
     def _take_whole(self, name: str, because: str) -> None:
-        known = name in self._whole
-        self._whole.setdefault(name, set()).add(because)
+        known = name in self.whole
+        self.whole.setdefault(name, set()).add(because)
         if known:
             return
         module = self.modules.get(name)
@@ -304,7 +304,7 @@ class Reach:
                 self._mention(module, (bound,), f"inside {name}, which counts as a whole")
         for _, source in module.stars:
             if self.modules.is_first_party(source):
-                self._enter(source)
+                self.imports.enter(source)
                 self._take_whole(source, f"imported by {name}, which counts as a whole")
             else:
                 self._follow(module, source, (ANYTHING,))
@@ -323,7 +323,7 @@ class Reach:
 
     def _take_all_inside(self, located: Located) -> None:
         for name in self._all_inside(located):
-            self._enter(name)
+            self.imports.enter(name)
             self._take_whole(name, "imported by a computed name")
 
     def _all_inside(self, located: Located) -> list[str]:
@@ -353,132 +353,5 @@ class Reach:
                 if isinstance(binder.node, ast.ClassDef) and (key[0], binder.index) not in self._annotated:
                     self._annotated.add((key[0], binder.index))
                     assert base is not None
-                    if (key[0], binder.index) in self._taken:
+                    if (key[0], binder.index) in self.taken:
                         self._queue.append((base, binder))
-
-    # -- modules
-
-    def _enter(self, name: str) -> None:
-        """Note that a module gets imported: its own imports, its effects, what it changes elsewhere."""
-        if name in self._entered or not self.modules.is_first_party(name):
-            return
-        self._entered.add(name)
-        for parent in parents(name):
-            self._enter(parent)
-        module = self.modules.get(name)
-        if module is None:
-            return
-        for base, member in module.loads:
-            self._enter(base)
-            if member is not None:
-                self._enter_member(base, member)
-        self._order[name] = module
-        for unit in module.units:
-            if unit.in_main and name != "__main__":
-                continue
-            for key in sorted(self.effects.changes(module, unit)):
-                self._changers.setdefault(key, []).append((module, unit))
-                if key in self._needed:
-                    self._take(module, unit)
-        for unit in module.effects:
-            if self.effects.is_effect(module, unit):
-                self._effects.setdefault(name, []).append(unit)
-                self._take(module, unit)
-        if "subclasses" in self._reads:
-            self._index_subclasses()
-
-    def _enter_member(self, name: str, member: str) -> None:
-        module = self.modules.get(name)
-        if self.modules.is_first_party(name) and (module is None or not self.resolver.defines(module, member)):
-            self._enter(f"{name}.{member}")
-
-    def _index_subclasses(self) -> None:
-        """From now on, every imported subclass of a needed class counts."""
-        for module in list(self._order.values()):
-            for unit in module.units:
-                for call in unit.calls if isinstance(unit.node, ast.ClassDef) else ():
-                    if call.kind != "bases":
-                        continue
-                    for meaning in self.resolver.meanings(module, call.function):
-                        if meaning.key is None:
-                            continue
-                        pairs = self._changers.setdefault(meaning.key, [])
-                        if not any(known is unit for _, known in pairs):
-                            pairs.append((module, unit))
-                        if meaning.key in self._needed:
-                            self._take(module, unit)
-
-    # -- the outcome
-
-    def parts(self) -> dict[str, str]:
-        """Digests by name; see :class:`hydra_cached.keys.code.Fingerprint`."""
-        rank = {name: place for place, name in enumerate(self._order)}
-        found: dict[str, str] = dict(self.distributions)
-        ordered: set[str] = set()
-        for key in self._needed:
-            pairs = self._units_of(key, rank)
-            if pairs:
-                found[".".join(key)] = self._digest(pairs)
-                if len({module.name for module, _ in pairs}) > 1:
-                    ordered.update(module.name for module, _ in pairs)
-        for name, units in self._effects.items():
-            found[f"{name}:<module level>"] = self._digest((self._order[name], unit) for unit in units)
-            ordered.add(name)
-        for name in self._whole:
-            module = self.modules.get(name)
-            if module is not None:
-                units = [unit for unit in module.units if (name, unit.index) in self._taken]
-                found[f"whole module {name}"] = module.opaque or self._digest((module, unit) for unit in units)
-        for name, module in self._order.items():
-            doc = ast.get_docstring(module.tree, clean=False) if (name, "__doc__") in self._needed else None
-            if doc is not None:
-                found[f"{name}.__doc__"] = _hexdigest([doc])
-        if len(ordered) > 1:
-            found["order of imports"] = _hexdigest(sorted(ordered, key=lambda name: rank.get(name, -1)))
-        return found
-
-    def _units_of(self, key: Key, rank: dict[str, int]) -> list[tuple[Module, Unit]]:
-        """The statements behind a name in the order in which they run."""
-        module = self.modules.get(key[0])
-        pairs = [(module, unit) for unit in module.live_binders(key[1])] if module is not None else []
-        pairs += self._changers.get(key, [])
-        executed = {(m.name, unit.index) for m, unit in pairs if not unit.is_import}
-        if module is not None and len(executed) > 1:
-            # Reading a name between two changes of it is not the same as reading it after both.
-            for name, index in self._taken:
-                unit = module.units[index] if name == module.name else None
-                if unit is not None and (key[1] in unit.reads or self._runs_reader(module, unit, key)):
-                    pairs.append((module, unit))
-        unique = {(m.name, unit.index): (m, unit) for m, unit in pairs if (m.name, unit.index) in self._taken}
-        return sorted(unique.values(), key=lambda pair: (rank.get(pair[0].name, -1), pair[1].index))
-
-    def _runs_reader(self, module: Module, unit: Unit, key: Key) -> bool:
-        for call in unit.calls:
-            for meaning in self.resolver.meanings(module, call.function) if call.kind != "bases" else ():
-                if meaning.key is not None and key in self.effects.read(meaning.key):
-                    return True
-        return False
-
-    def _digest(self, pairs: Iterable[tuple[Module, Unit]]) -> str:
-        digests: list[str] = []
-        for module, unit in pairs:
-            form = unit.form(module, *self._counts((module.name, unit.index)))
-            if not (unit.is_import and form.digest in digests):
-                digests.append(form.digest)
-        return _hexdigest(digests)
-
-    def files(self) -> set[str]:
-        """Source files that were taken into account."""
-        return {self.modules.paths[name] for name in self._order}
-
-    def notes(self) -> set[str]:
-        """What could not be followed statically, in words for a person."""
-        found = set(self._notes)
-        for name, reasons in self._whole.items():
-            reasons = reasons - {_VALUE} or reasons
-            found.update(f"{name}: {reason}: the whole module counts" for reason in reasons)
-        return found
-
-
-def _hexdigest(texts: Iterable[str]) -> str:
-    return blake3("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
