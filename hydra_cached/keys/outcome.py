@@ -40,8 +40,10 @@ class Outcome:
         for name in self._reach.whole:
             module = self._modules.get(name)
             if module is not None:
-                units = [unit for unit in module.units if (name, unit.index) in self._reach.taken]
-                found[f"whole module {name}"] = module.opaque or self._digest((module, unit) for unit in units)
+                # In no order: where it matters, the parts of the single names hold it.
+                pairs = [pair for taken, pair in self._reach.taken.items() if taken[0] == name]
+                digest = _hexdigest(sorted(self._digest([pair]) for pair in pairs))
+                found[f"whole module {name}"] = module.opaque or digest
         for name, module in self._imports.modules.items():
             doc = ast.get_docstring(module.tree, clean=False) if (name, "__doc__") in self._reach.needed else None
             if doc is not None:

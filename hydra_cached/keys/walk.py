@@ -240,6 +240,11 @@ class Walk:
             if isinstance(value, str) and _PATH.fullmatch(value):
                 self.paths.add(value.replace(":", "."))
 
+    def joined(self, node: ast.JoinedStr) -> None:
+        # Python 3.12.0 puts empty constants into some f-strings, the others do not.
+        self.out.append("JoinedStr")
+        self.field("values", [v for v in node.values if not (isinstance(v, ast.Constant) and v.value == "")])
+
     # -- statements with something to tell
 
     def expression(self, node: ast.Expr) -> None:
@@ -312,6 +317,7 @@ HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     ast.Attribute: Walk.attribute,
     ast.Subscript: Walk.subscript,
     ast.Constant: Walk.constant,
+    ast.JoinedStr: Walk.joined,
     ast.Expr: Walk.expression,
     ast.Call: Walk.call,
     ast.Assign: Walk.assign,

@@ -217,6 +217,58 @@ PROJECTS = [
         ],
     ),
     Project(
+        "zoo_of_models.app.target",
+        {
+            "zoo_of_models/__init__.py": "",
+            "zoo_of_models/app.py": """\
+                from math import *
+                from zoo_of_models import models, setup, trainers
+                import zoo_of_models.models.big
+
+
+                def target(name):
+                    return getattr(models, name).build(), floor(2.5)
+                """,
+            "zoo_of_models/models/__init__.py": "",
+            "zoo_of_models/models/big.py": "def build():\n    return 1\n",
+            "zoo_of_models/models/never.py": "def build():\n    return 2\n",
+            "zoo_of_models/setup.py": "import random\nrandom.seed(1)\n",
+            "zoo_of_models/trainers.py": "import random\nrandom.seed(2)\n",
+        },
+        [
+            changed(
+                "an imported module inside a package of which a computed attribute is taken counts",
+                "zoo_of_models/models/big.py",
+                "return 1",
+                "return 10",
+            ),
+            same(
+                "a module inside that nobody imports does not count",
+                "zoo_of_models/models/never.py",
+                "return 2",
+                "return 20",
+            ),
+            changed(
+                "a star import from another standard module counts",
+                "zoo_of_models/app.py",
+                "from math",
+                "from cmath",
+            ),
+            changed(
+                "the order of imports counts where imports have effects",
+                "zoo_of_models/app.py",
+                "models, setup, trainers",
+                "models, trainers, setup",
+            ),
+            same(
+                "the order of imports without effects does not count",
+                "zoo_of_models/app.py",
+                "models, setup, trainers",
+                "setup, models, trainers",
+            ),
+        ],
+    ),
+    Project(
         "config.target",
         {
             "config.py": """\
