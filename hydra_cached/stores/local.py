@@ -20,6 +20,7 @@ from hydra_cached.stores.base import Entry
 from hydra_cached.stores.entry import CHECKED_ALWAYS, pack, unpack
 
 _KEY = re.compile(r"[0-9a-f]{16,}")
+_OURS = {"CACHEDIR.TAG", ".gitignore", "entries"}
 _CACHEDIR_TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This directory holds results that hydra-cached can compute again. See https://bford.info/cachedir/
 """
@@ -39,7 +40,13 @@ class LocalStore:
         return f"LocalStore({str(self.root)!r})"
 
     def path(self, key: str) -> Path:
-        """Where the entry of a key lies."""
+        """Where the entry of a key lies.
+
+        Raises:
+            ValueError: it is no key. Links name keys, and none may lead out of the directory.
+        """
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is not a key: a key is a string of hex digits")
         return self.root / "entries" / key[:2] / key
 
     def get(self, key: str) -> Entry | None:
@@ -56,14 +63,13 @@ class LocalStore:
                     data = memoryview(bytearray(file.read()))
             else:
                 data = memoryview(mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_COPY))
-        finally:
-            os.close(descriptor)
-        try:
             # The time of the last write is set when an entry is published; any later write changes it.
             return unpack(data, check=status.st_mtime_ns != _published_time(status.st_size))
         except DamagedEntry as damage:
-            self._set_aside(path)
-            raise DamagedEntry(f"{path}: {damage}; it was set aside") from damage
+            done = "; it was set aside" if self._set_aside(path, status) else ""
+            raise DamagedEntry(f"{path}: {damage}{done}") from damage
+        finally:
+            os.close(descriptor)
 
     def put(self, key: str, entry: Entry) -> int:
         path = self.path(key)
@@ -94,24 +100,43 @@ class LocalStore:
         return True
 
     def keys(self) -> Iterator[str]:
-        with contextlib.suppress(FileNotFoundError):
-            for shard in sorted((self.root / "entries").iterdir()):
-                yield from (path.name for path in shard.iterdir() if _KEY.fullmatch(path.name))
+        for shard in _names(self.root / "entries"):
+            for name in _names(self.root / "entries" / shard):
+                if _KEY.fullmatch(name) and name[:2] == shard:
+                    yield name
 
-    def _set_aside(self, path: Path) -> None:
+    def _set_aside(self, path: Path, status: os.stat_result) -> bool:
+        """Move a damaged file away, unless another one has taken its place meanwhile."""
         with contextlib.suppress(OSError):
-            path.replace(path.with_name(f"{path.name}.damaged"))
+            if os.path.samestat(path.stat(), status):
+                path.replace(path.with_name(f"{path.name}.damaged"))
+                return True
+        return False
 
     def _make_room(self, directory: Path) -> None:
         if directory.is_dir():
             return
         if not self.root.is_dir():
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
-            with contextlib.suppress(FileExistsError), open(self.root / name, "x") as file:
-                file.write(text)
+        # Where there are other things, backups and git must not be told to leave them out.
+        if _OURS.issuperset(os.listdir(self.root)):
+            for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
+                with contextlib.suppress(FileExistsError), open(self.root / name, "x", opener=_private) as file:
+                    file.write(text)
         for each in (directory.parent, directory):
             each.mkdir(mode=0o700, exist_ok=True)
+
+
+def _names(directory: Path) -> list[str]:
+    """Names in a directory, sorted; none if it is not there, or has just been removed, or is no directory."""
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _published_time(size: int) -> int:
