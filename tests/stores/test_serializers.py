@@ -176,6 +176,12 @@ def test_cloudpickle_is_not_imported_for_what_pickle_can() -> None:
 # Buffers and arrays.
 
 
+LAYOUTS = (
+    *("C", "F", "strided", "reversed", "transposed 3-d", "broadcast", "0-d", "empty", "byte-swapped"),
+    *("structured", "field", "dates", "text", "objects", "booleans", "large"),
+)
+
+
 def layouts() -> dict[str, Any]:
     """Arrays of every memory layout."""
     np = pytest.importorskip("numpy")
@@ -201,14 +207,12 @@ def layouts() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["C", "F", "strided", "reversed", "transposed 3-d", "broadcast", "0-d", "empty", "byte-swapped", "structured", "field", "dates", "text", "objects", "booleans", "large"],
-)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_arrays_of_all_layouts_come_back_writable(name: str) -> None:
     """Dtype, shape, values and order of axes come back, alone and inside of others, and can be written to."""
     np = pytest.importorskip("numpy")
     array = layouts()[name]
+    assert set(layouts()) == set(LAYOUTS)
     for found in (again(array), again({"x": [array]})["x"][0]):
         assert found.dtype == array.dtype and found.shape == array.shape
         np.testing.assert_array_equal(found, array)
