@@ -10,13 +10,18 @@ from contextvars import ContextVar
 from hydra_cached.seam import Seam
 from hydra_cached.session import Session
 
-_of_context: ContextVar[Session | None] = ContextVar("hydra_cached_session", default=None)
+_of_context: ContextVar[tuple[Session, ...]] = ContextVar("hydra_cached_sessions", default=())
 _of_process: list[Session] = []
+_started: list[Session] = []  # of any kind, and not stopped yet
 
 
 def active() -> Session | None:
     """The session that a node met now would travel by."""
-    return _of_context.get() or (_of_process[-1] if _of_process else None)
+    # Sessions may end in any order, and a task's context may outlive the session in which it was made.
+    for session in reversed(_of_context.get()):
+        if session in _started:
+            return session
+    return _of_process[-1] if _of_process else None
 
 
 @functools.cache
@@ -46,15 +51,15 @@ def activated(session: Session, *, everywhere: bool) -> Iterator[Session]:
 
 def start(session: Session, *, everywhere: bool) -> Callable[[], None]:
     """Make a session the active one until the returned function is called."""
-    before = _of_context.get()
     seam().install()
-    _of_context.set(session)
+    _started.append(session)
+    _of_context.set((*_of_context.get(), session))
     if everywhere:
         _of_process.append(session)
 
     def stop() -> None:
-        if _of_context.get() is session:
-            _of_context.set(before)
+        _started.remove(session)
+        _of_context.set(tuple(each for each in _of_context.get() if each in _started))
         if everywhere and session in _of_process:
             _of_process.remove(session)
         seam().uninstall()

@@ -11,6 +11,7 @@ from hydra_cached.keys.code import Fingerprint
 from hydra_cached.keys.key import Stage
 from hydra_cached.keys.reader import Reader
 from hydra_cached.random_state import States
+from hydra_cached.seam import Failed
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Frame:
         changed: its config evaluated to something else when it was called than when it was read.
         before: the global random state before the call, if that is in the key.
         drew: whether the target moved a global random generator.
+        find: looks for a result by trace key when Hydra has built what the stage receives, if that was not
+            possible before.
+        found: what that gave.
     """
 
     stage: Stage
@@ -62,6 +66,8 @@ class Frame:
     changed: bool = False
     before: States | None = None
     drew: bool = False
+    find: Callable[[str], Outcome | None] | None = None
+    found: Outcome | None = None
 
     def received(self) -> dict[int, Outcome] | None:
         """The outcomes that it received, by child; None if one is not known."""
@@ -113,7 +119,7 @@ class Call:
         self._share = share
         self._redigest = redigest
         self._shared: dict[Any, tuple[Outcome, int]] = {}
-        self._prepared: dict[str, deque[Outcome]] = defaultdict(deque)
+        self._prepared: dict[str, deque[Outcome | Failed]] = defaultdict(deque)
         self._uses: Counter[Any] = Counter()
         self._calls = 0
 
@@ -153,7 +159,7 @@ class Call:
             self._shared[self._sharing(stage)] = outcome, self._calls
         return outcome
 
-    def take_prepared(self, stage: Stage) -> Outcome | None:
+    def take_prepared(self, stage: Stage) -> Outcome | Failed | None:
         """What was made for this stage ahead of Hydra's asking, because its dependant's key needed it."""
         waiting = self._prepared.get(stage.shape) if stage.obstacle is None else None
         return waiting.popleft() if waiting else None
@@ -165,6 +171,10 @@ class Call:
             return None
         self._prepared[stage.shape].append(outcomes[-1])
         return outcomes.pop()
+
+    def prepare_failure(self, stage: Stage, failed: Failed) -> None:
+        """Put aside, until Hydra asks, that a stage cannot be made."""
+        self._prepared[stage.shape].append(failed)
 
     def finish(self, stage: Stage, outcome: Outcome) -> None:
         """Tell the dependant, and those who share."""

@@ -102,6 +102,16 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """What came of a child that was to be built ahead of its turn: an error, to be raised when its turn comes.
+
+    Hydra may find something else to be wrong before.
+    """
+
+    error: Exception
+
+
+@dataclass(frozen=True)
 class GaveUp:
     """A story ended in an error of our own: the node is Hydra's alone."""
 
@@ -121,7 +131,10 @@ class Handler(Protocol):
         """The way of one node."""
 
     def before_call(self, target: Any, partial: bool, kwargs: dict[str, Any]) -> Any:
-        """A target is about to be called with these keyword arguments, which may be changed."""
+        """A target is about to be called with these keyword arguments, which may be changed.
+
+        Returns ``Served`` for a value that makes the call needless.
+        """
 
     def after_call(self, token: Any) -> None:
         """It returned or raised; gets what ``before_call`` returned."""
@@ -216,10 +229,14 @@ class Seam:
                     else:
                         value = original_node(visit.node, *visit.args, **visit.modes)
                         done = True
-                except BaseException:
-                    story.close()
-                    raise
+                except BaseException as error:
+                    if not step.whole or not isinstance(error, Exception):
+                        story.close()
+                        raise
+                    value = Failed(error)
                 step = _advance(story, value)
+            if type(step) is Failed:
+                raise step.error
             if type(step) is Served:
                 if warn is not None and modes.get("execution_whitelist") is None:
                     for target in step.targets:
@@ -237,6 +254,8 @@ class Seam:
             if session is None:
                 return original_call(_target_, _partial_, args, kwargs, *rest, **named)
             token = session.before_call(_target_, _partial_, kwargs)
+            if type(token) is Served:
+                return token.value
             try:
                 return original_call(_target_, _partial_, args, kwargs, *rest, **named)
             finally:

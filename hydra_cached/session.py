@@ -30,7 +30,7 @@ from hydra_cached.keys.reader import Reader
 from hydra_cached.keys.special import SPECIAL_KEYS
 from hydra_cached.logs import LogLines
 from hydra_cached.publish import Publisher, costs_of, targets_of
-from hydra_cached.seam import Run, Seam, Served, Story, Visit
+from hydra_cached.seam import Failed, Run, Seam, Served, Story, Visit
 from hydra_cached.shelf import Found, Shelf
 
 log = logging.getLogger("hydra_cached.session")
@@ -109,6 +109,12 @@ class Session:
             frame.changed = not all(matches(part, kwargs[n]) for n, part in parts if n in kwargs)
         if self._draws(frame.stage):
             frame.before = random_state.capture()
+        if frame.find is not None and not frame.changed:
+            # Look up: by what the children's results turned out to be, now that Hydra has built them.
+            trace, _ = self._keys_of_received(frame, None)
+            frame.found = None if trace is None else frame.find(trace)
+            if frame.found is not None:
+                return Served(frame.found.value)
         # An instantiate call within the target is a call of its own.
         self._call = None
         return call, frame, random_state.position(), time.perf_counter()
@@ -144,6 +150,8 @@ class Session:
     def _stage(self, visit: Visit, call: Call) -> Story:
         stage = self._read(visit, call)
         ready = call.take_prepared(stage)
+        if isinstance(ready, Failed):
+            return ready
         if ready is not None:
             call.finish(stage, ready)
             return ready.value
@@ -193,7 +201,8 @@ class Session:
         if candidate and static is not None and (outcome := self._serve(stage, static, visit)):
             return outcome, True
 
-        # Children: what stands for their results, from manifests; else by running them, as Hydra would next.
+        # Children: what stands for their results, as far as that can be known before Hydra builds them.
+        results = None
         if candidate and self._worth_tracing(stage, visit):
             results = yield from self._identities(stage, visit, call)
             if results is not None:
@@ -205,22 +214,19 @@ class Session:
 
         # Compute: Hydra's own code calls the target. Then keep the result, before anybody can change it.
         frame.outcomes.clear()
+        if candidate and stage.children and results is None:
+            frame.find = lambda trace: self._serve(stage, trace, visit)
         value = yield Run(visit)
+        if frame.found is not None:
+            _, static = self._keys_of_received(frame, static)
+            self._link(static, frame.found.trace or "")
+            return frame.found, False
         self._had.add(stage.shape[:16])
         return self._publish(frame, call, value, static), False
 
     def _publish(self, frame: Frame, call: Call, value: Any, static: str | None) -> Outcome:
         stage = frame.stage
-        trace = static
-        if stage.children:
-            received = frame.received()
-            found = {child: outcome.identity for child, outcome in (received or {}).items()}
-            trace = None
-            if received is not None and all(found.values()):
-                trace = stage.trace_key(lambda child: found[id(child)] or b"")
-                trace = trace if frame.before is None else _with_state(trace, frame.before)
-            if received is None or not all(outcome.pristine for outcome in received.values()):
-                static = None  # config and code alone do not lead to this result
+        trace, static = self._keys_of_received(frame, static)
         if self._publisher is None:
             self._emit(Kind.RUN, stage, seconds=frame.seconds)
             return self._outcome(frame, value, None, trace)
@@ -232,6 +238,21 @@ class Session:
         spoilt = stage.not_deterministic or frame.changed
         return self._outcome(frame, value, done.digest, None if spoilt else trace)
 
+    def _keys_of_received(self, frame: Frame, static: str | None) -> tuple[str | None, str | None]:
+        """Trace key of what a stage received, and its static key if config and code alone led to that."""
+        stage = frame.stage
+        if not stage.children:
+            return static, static
+        received = frame.received()
+        found = {child: outcome.identity for child, outcome in (received or {}).items()}
+        trace = None
+        if received is not None and all(found.values()):
+            trace = stage.trace_key(lambda child: found[id(child)] or b"")
+            trace = trace if frame.before is None else _with_state(trace, frame.before)
+        if received is None or not all(outcome.pristine for outcome in received.values()):
+            static = None
+        return trace, static
+
     def _outcome(self, frame: Frame, value: Any, digest: str | None, trace: str | None) -> Outcome:
         targets = targets_of(frame)
         if callable(value) and not frame.stage.partial and (name := self._seam.canonical_name(value)):
@@ -239,14 +260,21 @@ class Session:
         return Outcome(value, digest, trace, costs_of(frame), targets)
 
     def _identities(self, stage: Stage, visit: Visit, call: Call) -> Steps[dict[int, bytes] | None]:
-        """What stands for the children's results; None if something does not.
+        """What stands for the children's results; None if something does not, or not yet.
 
-        First all of them are had, then asked: while one is made, it may change another that it shares.
+        Children that have to run whatever is stored run here. Others are left to Hydra: an error of this stage's
+        own must not come after hours of work on its children. First all are had, then asked: while one is made,
+        it may change another that it shares.
         """
-        made: dict[int, Outcome | None] = {}
-        for child in stage.children:
+        made = {id(child): self._known_child(child, visit, call) for child in stage.children}
+        absent = [child for child in stage.children if made[id(child)] is None]
+        if not all(child.unstable and not self.options.random_state for child in absent):
+            return None
+        for child in absent:
             if call.available(child) is None:
-                made[id(child)] = yield from self._have(child, visit, call)
+                made[id(child)] = yield from self._run_ahead(child, visit, call)
+                if made[id(child)] is None:
+                    return None
         results: dict[int, bytes] = {}
         for child in stage.children:
             outcome = call.available(child) or made.get(id(child))
@@ -255,24 +283,35 @@ class Session:
             results[id(child)] = outcome.identity
         return results
 
-    def _have(self, child: Stage, visit: Visit, call: Call) -> Steps[Outcome | None]:
-        """A child's result, or what is known of it without loading it."""
+    def _known_child(self, child: Stage, visit: Visit, call: Call) -> Outcome | None:
+        """What is known of a child's result without running or loading anything."""
+        shared = call.available(child)
         # A hit that restores the random state must come when its turn comes.
-        if not child.unstable and not self.options.random_state:
-            if child.partial:
-                return Outcome(None, None, child.static_key)
-            found = self._find(child, child.static_key)
-            if found is not None and self._authorised(child, _targets(found), visit):
-                return _known(found)
+        if shared is not None or child.unstable or self.options.random_state:
+            return shared
+        if child.partial:
+            inner = {id(each): self._known_child(each, visit, call) for each in child.children}
+            found = {at: outcome.identity for at, outcome in inner.items() if outcome is not None}
+            if len(found) < len(inner) or not all(found.values()):
+                return None
+            trace = child.trace_key(lambda each: found[id(each)] or b"") if inner else child.static_key
+            return Outcome(None, None, trace)
+        entry = self._find(child, child.static_key)
+        if entry is None or not self._authorised(child, _targets(entry), visit):
+            return None
+        return _known(entry)
+
+    def _run_ahead(self, child: Stage, visit: Visit, call: Call) -> Steps[Outcome | None]:
+        """Run a child before its turn; what comes of it, result or error, waits for its turn."""
         source = child.source
-        yield Run(visit.child(source.node, source.convert, source.recursive), whole=True)
+        answer = yield Run(visit.child(source.node, source.convert, source.recursive), whole=True)
+        if isinstance(answer, Failed):
+            call.prepare_failure(child, answer)
+            return None
         return call.prepare(child)
 
     def _worth_tracing(self, stage: Stage, visit: Visit) -> bool:
-        """Whether to find out what the children are before Hydra builds them.
-
-        Not where Hydra may raise before it builds them: its errors come in its order.
-        """
+        """Whether to find out what the children are before Hydra builds them."""
         if not stage.children:
             return False
         if self.options.mode is Mode.refresh and not stage.unstable:
@@ -318,9 +357,9 @@ class Session:
         if found is not None and found.manifest.get("policy") != self._seam.policy_version():
             # Another policy let these calls pass. Names are checked below; what it thought of arguments is not
             # known, and such rules concern the standard library.
-            if any(name.partition(".")[0] in sys.stdlib_module_names for name in stage.all_names):
+            if any(name.partition(".")[0] in sys.stdlib_module_names for name in stage.all_named):
                 return False
-        return self._seam.authorised(sorted(stage.all_names), resolved, visit.modes)
+        return self._seam.authorised(sorted(stage.all_named), resolved, visit.modes)
 
     def _link(self, key: str | None, target: str) -> None:
         if self._publisher is not None:

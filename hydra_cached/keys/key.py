@@ -67,6 +67,7 @@ class Stage:
         mode: how it is called: conversion, recursion, partial; part of the key.
         code: fingerprint of the target's code, and of code that its parameters name.
         code_names: the names whose code that is.
+        named: further targets that it will perhaps call, or find for its caller.
         params: parameters by name.
         special: the special keys.
         version: the value of ``_cache_version_``.
@@ -86,6 +87,7 @@ class Stage:
     mode: Mapping[str, Any]
     code: str
     code_names: tuple[str, ...]
+    named: tuple[str, ...]
     params: Mapping[str, Part]
     special: SpecialKeys = field(default_factory=SpecialKeys)
     version: Part = MISSING
@@ -135,6 +137,11 @@ class Stage:
     def all_names(self) -> frozenset[str]:
         """Names of all targets in here, for the target policy."""
         return frozenset(self.names).union(*(child.all_names for child in self.children))
+
+    @cached_property
+    def all_named(self) -> frozenset[str]:
+        """The same with those that targets in here may call or find themselves."""
+        return frozenset((*self.names, *self.named)).union(*(child.all_named for child in self.children))
 
     @cached_property
     def static_key(self) -> str:

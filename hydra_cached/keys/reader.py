@@ -91,8 +91,9 @@ class Reader:
         self._aliases = aliases
         self._ignore = ignore
         self._encoder = Encoder(lambda name: code[name].digest)
-        # The nodes are kept with what was read, for an id means something only while its object lives.
-        self._known: dict[tuple[int, str, str], tuple[Any, Stage]] = {}
+        self._known: dict[tuple[int, str, str], Stage] = {}
+        # An id means something only while its object lives, and Hydra makes nodes that live for one visit.
+        self._alive: list[Any] = []
 
     def read(
         self,
@@ -122,11 +123,12 @@ class Reader:
         plain = not args and not overrides and not partial
         sign = (id(node), str(convert), str(recursive))
         if plain and sign in self._known:
-            return self._known[sign][1]
+            return self._known[sign]
         source = Source(node, convert, recursive)
         stage = self._stage(Overlay(node, overrides), path, source, args, partial, dict(modes or {}))
         if plain:
-            self._known[sign] = (node, stage)
+            self._known[sign] = stage
+        self._alive.append(node)
         return stage
 
     def stages_in(self, value: Any, path: str, convert: Any, recursive: Any) -> Iterator[Stage]:
@@ -191,6 +193,7 @@ class Reader:
             | {"convert": mode_name(modes.convert), "recursive": modes.recursive, "partial": partial},
             code=code,
             code_names=code_names,
+            named=(*called[1:], *dict.fromkeys(modes.named)),
             params=params,
             special=special,
             version=self._version(special, path) if special.version is not None else MISSING,
