@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hydra_cached.keys.canonical import tagged
 
 ABSENT = "absent"
 _REMEMBERED_FROM = 1 << 20  # bytes; a smaller file is read faster than remembered
+_PIECE = 1 << 22  # bytes that are read at once
 _SETTLED = 2.0  # seconds; a file written more recently may be written again within its clock's tick
 
 
@@ -40,24 +43,50 @@ class FileDigests:
             OSError: it is there but cannot be read.
         """
         name = os.fspath(name)
-        if "://" in name:
-            return self._remote(name)
-        path = Path(self._base or "", name).expanduser()
+        try:
+            return self._remote(name) if "://" in name else self._local(Path(self._base or "", name))
+        except OSError:
+            raise
+        except Exception as error:
+            # A filesystem without a driver or credentials, a home that is nobody's, a name that none can have.
+            raise OSError(errno.EINVAL, f"{type(error).__name__}: {error}", name) from error
+
+    def _local(self, path: Path) -> str:
+        path = path.expanduser()
         if path.is_dir():
-            files = sorted(found for found in path.rglob("*") if found.is_file())
-            return _directory([(os.fsencode(file.relative_to(path)), self._file(file)) for file in files])
+            return _directory(sorted(self._tree(path, b"", frozenset())))
         try:
             return self._file(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return ABSENT
+
+    def _tree(self, path: Path, relative: bytes, above: frozenset[tuple[int, int]]) -> Iterator[tuple[bytes, str]]:
+        """Relative names of all that is below a directory, with digests; links are followed, once around."""
+        status = path.stat()
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            yield relative, "circle"
+            return
+        yield relative, "directory"  # an empty one can be seen, too
+        with os.scandir(path) as entries:
+            for entry in entries:
+                name = relative + b"/" + os.fsencode(entry.name)
+                if entry.is_dir():
+                    yield from self._tree(Path(entry.path), name, above | {here})
+                elif entry.is_file():
+                    yield name, self._file(Path(entry.path))
+                else:
+                    yield name, "neither"  # a link to nowhere, a pipe
 
     def _file(self, path: Path) -> str:
         status = path.stat()
-        sign = (str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "neither a file nor a directory", str(path))
         settled = time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED
         if status.st_size < _REMEMBERED_FROM or not settled:
-            return blake3(path.read_bytes()).hexdigest()
-        return self._remembered(sign, lambda: blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest())
+            return _read(path)
+        sign = _sign(path, status)
+        return self._remembered(sign, lambda: _read(path), lambda: _sign(path, path.stat()) == sign)
 
     def _remote(self, name: str) -> str:
         from fsspec.core import url_to_fs
@@ -81,7 +110,7 @@ class FileDigests:
         def read() -> str:
             hasher = blake3()
             with filesystem.open(path, "rb") as file:
-                while piece := file.read(1 << 22):
+                while piece := file.read(_PIECE):
                     hasher.update(piece)
             return hasher.hexdigest()
 
@@ -90,18 +119,38 @@ class FileDigests:
         ]
         if not marks:
             return read()  # nothing that this filesystem says of a file changes for sure when the file does
-        return self._remembered((str(filesystem.unstrip_protocol(path)), info.get("size"), *marks), read)
+        sign = (str(filesystem.unstrip_protocol(path)), info.get("size"), *marks)
+        return self._remembered(sign, read, lambda: True)
 
-    def _remembered(self, sign: tuple[Any, ...], read: Callable[[], str]) -> str:
+    def _remembered(self, sign: tuple[Any, ...], read: Callable[[], str], stayed: Callable[[], bool]) -> str:
         key = blake3(b"file" + repr(sign).encode()).hexdigest()
         if key not in self._known:
             found = self._memory.get(key)
             if found is None:
-                found = self._memory[key] = read()
+                found = read()
+                if not stayed():
+                    return found  # of a file in motion, which is neither what it was nor what it will be
+                self._memory[key] = found
             self._known[key] = found
         return self._known[key]
 
 
+def _sign(path: Path, status: os.stat_result) -> tuple[Any, ...]:
+    """What tells whether a file is the one that was read."""
+    return (str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _read(path: Path) -> str:
+    """Digest of a file's content; read in pieces, because mapping a file that shrinks ends the process."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    piece = memoryview(bytearray(min(_PIECE, max(1, path.stat().st_size))))
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(piece):
+            hasher.update(piece[:count])
+    return hasher.hexdigest()
+
+
 def _directory(files: list[tuple[bytes, str]]) -> str:
     pieces = (piece for name, digest in files for piece in (name, digest.encode()))
-    return blake3(tagged(b"directory", *pieces)).hexdigest()
+    # Said in words, too: a file's content may be anything.
+    return f"directory {blake3(tagged(b'directory', *pieces)).hexdigest()}"
