@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra_cached.errors import HydraCachedError
 from hydra_cached.inventory import NoSuchKey, find_key, manifest_of, read_record, records, totals
-from hydra_cached.show.tables import entries_table, totals_table
+from hydra_cached.show.tables import entries_table, entry_text, totals_table
 from hydra_cached.stores.local import LocalStore
 
 OK, FOUND, USAGE = 0, 1, 2
@@ -84,7 +84,7 @@ def _verify(store: LocalStore, options: argparse.Namespace) -> int:
 
 def _show(store: LocalStore, options: argparse.Namespace) -> int:
     manifest = manifest_of(store, find_key(store, options.key))
-    _print(manifest, json.dumps(manifest, indent=2, sort_keys=True), options)
+    _print(manifest, entry_text(manifest), options)
     return OK
 
 

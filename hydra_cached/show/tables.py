@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra_cached.inventory import Record
@@ -38,6 +38,43 @@ def entries_table(found: Sequence[Record]) -> str:
         for r in entries
     ]
     return table(("key", "target", "path", "took", "size", "stored"), rows, frozenset({3, 4}))
+
+
+_GROUPS = {
+    "param": "parameters",
+    "mode": "called with",
+    "code": "code that was reached",
+    "version": "versions",
+    "file": "declared files",
+    "result": "results that it received",
+    "random": "global random state before",
+}
+
+
+def entry_text(manifest: Mapping[str, Any]) -> str:
+    """All that is known of one entry: what it is, then the parts of its key by kind, then notes."""
+    facts = [
+        ("key", manifest.get("key")),
+        ("target", manifest.get("target")),
+        ("path", manifest.get("path") or "(the root)"),
+        ("took", f"{manifest.get('seconds', 0.0):.3f} s"),
+        ("size", size(int(manifest.get("size", 0)))),
+        ("stored", str(manifest.get("created", "")).replace("T", " ")),
+        ("content", str(manifest.get("content"))[:16]),
+        ("python", manifest.get("python")),
+    ]
+    lines = [f"{name:<8} {value}" for name, value in facts]
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for part, value in manifest.get("parts", {}).items():
+        kind, _, name = part.partition(" ")
+        groups.setdefault(kind, []).append((name, value[:16] if len(value) >= 64 else value))
+    for kind, title in _GROUPS.items():
+        if kind in groups:
+            width = max(len(name) for name, _ in groups[kind])
+            lines += ["", f"{title}:", *(f"  {name:<{width}}  {value}" for name, value in groups[kind])]
+    if manifest.get("notes"):
+        lines += ["", "could not be followed:", *(f"  {note}" for note in manifest["notes"])]
+    return "\n".join(lines)
 
 
 def totals_table(totals: dict[str, Any]) -> str:
