@@ -36,6 +36,7 @@ _READING = frozenset(
 _READING_METHODS = words(
     "copy count endswith format get index items join keys lower split startswith strip upper values"
 )
+_SETTING = re.compile(r"\.(manual_seed|seed|seed_everything|set_\w*seed\w*|set_default_\w+|load_dotenv)$")
 _REGISTERING = re.compile(r"(?i)regist(er|ry)[^.]*(\.[^.]*)?$")
 # A class that is registered there answers isinstance of its own instances, no more.
 _ABSTRACT = ("collections.abc.", "numbers.", "os.PathLike.")
@@ -76,6 +77,10 @@ class Effects:
         for call in unit.calls:
             if call.kind == "bare" and self._acts(module, call):
                 return True
+            if call.kind == "value" and any(
+                self._sets_state(meaning) for meaning in self.resolver.meanings(module, call.function)
+            ):
+                return True
             if call.kind.startswith("decorator"):
                 # A registry outside the project: what is entered there may be what a target gets out.
                 for meaning in self.resolver.meanings(module, call.function):
@@ -102,6 +107,21 @@ class Effects:
             if kind == "variable" and self._made_by_own_code(meaning.key):
                 return True
         return False
+
+    def _sets_state(self, meaning: Meaning) -> bool:
+        """Whether a call sets global state by its name, or calls by name what does: ``SEED = seed_all(1)``."""
+        if meaning.key is None:
+            return _SETTING.search(meaning.external) is not None
+        module = self._modules.get(meaning.key[0])
+        if module is None or self.resolver.kind(meaning.key) != "function":
+            return False
+        forms = [unit.form(module, False, False) for unit in module.live_binders(meaning.key[1])]
+        chains = [chain for form in forms for chain in form.mentions.chains]
+        return any(
+            inner.key is None and _SETTING.search(inner.external)
+            for chain in chains
+            for inner in self.resolver.meanings(module, chain)
+        )
 
     def _made_by_own_code(self, key: Key) -> bool:
         module = self._modules.get(key[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hydra_cached.keys.bindings import Call, Module, Unit
 from hydra_cached.keys.syntax import Chain, chain_of, changed_chain, imported, live_branch
@@ -15,6 +15,7 @@ class Executed:
     def __init__(self, module: Module, unit: Unit) -> None:
         self.module = module
         self.unit = unit
+        self._kind = "value"
 
     def statement(self, node: ast.AST, hidden: frozenset[str]) -> None:
         """Look at a statement or expression; ``hidden``: names that belong to a class body around it."""
@@ -34,9 +35,12 @@ class Executed:
             if isinstance(value, ast.Call):
                 self.call(value, "bare", hidden)
             else:
+                # `test and f()`, `[f(x) for x in y]`: still nobody takes what f returns.
+                self._kind = "bare"
                 self.statement(node.value, hidden)
+                self._kind = "value"
         elif isinstance(node, ast.Call):
-            self.call(node, "value", hidden)
+            self.call(node, self._kind, hidden)
         elif isinstance(node, ast.Assign) and _is_discarded(node):
             self.call(node.value, "bare", hidden)  # type: ignore[arg-type]
             unit.binds.add("_")
@@ -93,9 +97,7 @@ class Executed:
         function = chain_of(node.func)
         given: list[Chain] = []
         for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
-            chain = changed_chain(argument.value if isinstance(argument, ast.Starred) else argument)
-            if chain is not None and chain[0] not in hidden:
-                given.append(chain)
+            given += [chain for chain in _handed_over(argument) if chain[0] not in hidden]
         if function is None and isinstance(node.func, ast.Attribute):
             receiver = changed_chain(node.func.value)
             function = (*receiver, node.func.attr) if receiver is not None else None
@@ -141,6 +143,20 @@ class Executed:
             self.unit.calls += inner.unit.calls
             self.unit.reads |= inner.unit.reads
             hidden |= inner.unit.binds
+
+
+def _handed_over(node: ast.expr) -> Iterator[Chain]:
+    """What a call gets hold of by an argument: ``x``, ``*x``, ``[x, y]``, ``{"a": x}``."""
+    if isinstance(node, ast.Starred):
+        yield from _handed_over(node.value)
+    elif isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        for element in node.elts:
+            yield from _handed_over(element)
+    elif isinstance(node, ast.Dict):
+        for value in node.values:
+            yield from _handed_over(value)
+    elif (chain := changed_chain(node)) is not None:
+        yield chain
 
 
 def note_load(module: Module, name: str, member: str | None, in_main: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from dataclasses import dataclass
 
@@ -29,16 +30,14 @@ class File:
 
     def is_unchanged(self, path: str) -> bool:
         """Whether the file is still the same; its content is looked at where its times prove nothing."""
-        stamp = stamp_of(path)
-        if stamp == self.stamp and not is_racy(stamp):
+        if stamp_of(path) != self.stamp:
+            return False
+        if not is_racy(self.stamp):
             return True
         try:
-            same = stamp is not None and blake3(read(path)).hexdigest() == self.content
+            return blake3(read(path)).hexdigest() == self.content
         except OSError:
             return False
-        if same and stamp is not None:
-            self.stamp = stamp
-        return same
 
 
 class ParsedFiles:
@@ -81,7 +80,7 @@ class Modules:
             return False
         for name, path in self.paths.items():
             live = getattr(sys.modules.get(name), "__file__", None)
-            if isinstance(live, str) and live != path and not live.endswith(".pyc"):
+            if isinstance(live, str) and live != path and os.path.abspath(live) != path and live[-4:] != ".pyc":
                 return False
         return self.finder.still_holds()
 

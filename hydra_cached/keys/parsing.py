@@ -164,7 +164,7 @@ def _add_unit(
         return
     unit = _new_unit(module, node, guards, in_main)
     Executed(module, unit).statement(node, frozenset())
-    if not in_main and (unit.stores or any(call.kind not in ("value", "bases") for call in unit.calls)):
+    if not in_main and (unit.stores or any(call.kind != "bases" for call in unit.calls)):
         module.effects.append(unit)
 
 

@@ -58,8 +58,6 @@ class Reach:
         self._documented: set[Taken] = set()
         self._loose: set[Taken] = set()
 
-    # -- the walk
-
     def need(self, name: str, chain: Chain) -> None:
         """Take what ``chain``, looked up from module ``name``, denotes, and all that it reaches."""
         self._follow(None, name, chain)

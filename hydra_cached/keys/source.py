@@ -117,7 +117,7 @@ class ModuleFinder:
         names -= {"__init__", "__main__", "__pycache__"}
         return sorted(f"{located.name}.{stem}" for stem in names if stem.isidentifier())
 
-    # -- finding
+    # Where it is.
 
     def _locate(self, name: str) -> Located | None:
         live = sys.modules.get(name)
@@ -231,7 +231,7 @@ class ModuleFinder:
             found = self._directories[directory] = _modified(directory), listing(directory)
         return found[1]
 
-    # -- whose it is
+    # Whose it is.
 
     def _classified(
         self, name: str, path: str | None, search: tuple[str, ...], inside: str | None = None

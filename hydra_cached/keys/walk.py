@@ -81,7 +81,7 @@ class Walk:
         self._called: ast.AST | None = None
         self.kept_annotations = False
 
-    # -- plain nodes
+    # Any node.
 
     def node(self, node: ast.AST) -> None:
         handler = self.handlers.get(type(node))
@@ -157,7 +157,7 @@ class Walk:
             scope = scope.parent
         return self.context.resolve(chain)
 
-    # -- names
+    # Names.
 
     def name(self, node: ast.Name) -> None:
         self.out.append("@" + ascii(node.id))
@@ -245,7 +245,7 @@ class Walk:
         self.out.append("JoinedStr")
         self.field("values", [v for v in node.values if not (isinstance(v, ast.Constant) and v.value == "")])
 
-    # -- statements with something to tell
+    # What tells of changes.
 
     def expression(self, node: ast.Expr) -> None:
         call = node.value.value if isinstance(node.value, ast.Await) else node.value

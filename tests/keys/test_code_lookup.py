@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import os
 import subprocess
@@ -40,6 +41,63 @@ SCRIPT = """\
             found[name] = [one.digest, dict(one.parts), one.not_deterministic, list(one.notes)]
         print(json.dumps(found))
 """
+
+
+GOLD = """\
+    import functools
+    import math as m
+    from dataclasses import dataclass, field
+
+    SIZES = {"a": 1, "b": 2.5, "c": [1j, None, True, ..., b"x", "\u00e9"], **{}}
+    SIZES["d"] = -0x10 ** 2
+
+    @dataclass(frozen=True)
+    class Row:
+        name: "str"
+        tags: list = field(default_factory=list)
+
+        @property
+        def size(self):
+            return f"{self.name!r:>{len(self.tags)}}{{}}" f"{m.pi:.2f}"
+
+    async def rows(source, /, *rest, limit=1_000, **more):
+        async with source as opened:
+            return [row async for row in opened if row and (size := len(row)) > limit]
+
+    @functools.lru_cache(maxsize=None)
+    def target(x, y=SIZES, *, z=lambda a, *b: a @ b):
+        global COUNT
+        match x:
+            case Row(name="a", tags=[first, *others]) | {"k": first, **others} if others:
+                return first
+            case -1 | None | str():
+                COUNT += 1
+        try:
+            del x[1:2, ::3]
+        except (ValueError, KeyError) as error:
+            raise RuntimeError(*error.args) from error
+        else:
+            yield from rows
+        finally:
+            assert x is not y, "same"
+        while not x < y <= 3:
+            x //= 2 if x else ~y
+            continue
+        return {k: v for k, v in z}, {i for i in x}, (yield), rows
+
+    COUNT = 0
+"""
+GOLD_PARTS = {
+    "gold.COUNT": "347e23d9ddb70d6c9bb4a2b2719d123b",
+    "gold.Row": "20ccd6aff3cf0901a02f464b1be7d3bd",
+    "gold.SIZES": "ea91457b910168bc710b32c6e136211e",
+    "gold.dataclass": "523ed8e30e4f0bdd08bb88b937cea6c7",
+    "gold.field": "4a9f670e7b64c032fe4cf5c86a7945e0",
+    "gold.functools": "481e29fc7aacc5d7ceea6542d259ce94",
+    "gold.m": "0368ba285bf9509a418712d96551549e",
+    "gold.rows": "530134c453867c41ea8f413de979dfbf",
+    "gold.target": "2c63e30f9cbe9949d3f4ee503e36b067",
+}
 
 
 @pytest.fixture
@@ -252,6 +310,38 @@ def test_files_are_those_that_were_read(root: Path) -> None:
     ]
     assert found.files[str(a)] == (a.stat().st_mtime_ns, a.stat().st_size)
     assert list(look("pkg.a.f", "target").files) == [str(a)]
+
+
+def test_an_extension_module_of_the_project_counts_as_a_file(root: Path) -> None:
+    """What a build has put beside the sources has no source to read: its content counts."""
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    built = root / f"fast{suffix}"
+    built.write_bytes(b"one")
+    put(root, "app.py", "import fast\ndef f(): return fast.f()\n")
+    before, alone = look("app.f"), look("fast.f")
+    assert before.notes == ("fast: no source that can be parsed: the whole module counts",)
+    built.write_bytes(b"two")
+    assert look("app.f").digest != before.digest and look("fast.f").digest != alone.digest
+    assert look("fast.f", "target").digest != look("app.f", "target").digest
+
+
+def test_a_touched_file_is_the_same_code_with_a_new_time(root: Path) -> None:
+    """A new time without a new content leaves the digest alone, and the fingerprint tells the new time."""
+    path = put(root, "app.py", "def f(): return 1\n")
+    index = CodeIndex()
+    before = index.fingerprint("app.f")
+    os.utime(path, ns=(1_000_000_000, 1_000_000_000))
+    after = index.fingerprint("app.f")
+    assert after.digest == before.digest and after.files[str(path)][0] == 1_000_000_000
+
+
+def test_digests_are_the_same_on_every_supported_python(root: Path) -> None:
+    """Golden digests: code has one normal form, on every Python and in every later version of hydra-cached.
+
+    If this fails because the normal form was changed on purpose, every stored entry is lost: say so in CHANGELOG.
+    """
+    put(root, "gold.py", GOLD)
+    assert dict(look("gold.target").parts) == GOLD_PARTS
 
 
 def test_broken_source_counts_as_it_stands(root: Path) -> None:

@@ -182,6 +182,14 @@ PROJECTS = [
 
 
                 fill(REGISTRY, "len")
+
+
+                def fill_all(table, other):
+                    table["all"] = other
+                    return table
+
+
+                KEPT = fill_all(*[REGISTRY, 3])
                 REGISTRY["two"] = lambda x: x + 2
 
 
@@ -228,6 +236,12 @@ PROJECTS = [
                 "registry/plugins.py",
                 'fill(REGISTRY, "len")',
                 'fill(REGISTRY, "size")',
+            ),
+            changed(
+                "a table handed over in a list counts",
+                "registry/plugins.py",
+                "[REGISTRY, 3]",
+                "[REGISTRY, 4]",
             ),
             changed(
                 "how a registry registers counts",
@@ -283,6 +297,16 @@ PROJECTS = [
                     setup(3)
 
 
+                def seed_all(number):
+                    random.seed(number)
+                    return number
+
+
+                STARTED = seed_all(7)
+                [random.seed(n) for n in (10, 11)]
+                sys.flags and random.seed(12)
+
+
                 def target():
                     logger.info("drawing")
                     return random.random()
@@ -316,6 +340,14 @@ PROJECTS = [
                 "random.seed(5)",
                 "random.seed(6)",
             ),
+            changed(
+                "a seed set by a function whose result is kept counts",
+                "effects.py",
+                "seed_all(7)",
+                "seed_all(8)",
+            ),
+            changed("a bare comprehension of calls counts", "effects.py", "(10, 11)", "(10, 13)"),
+            changed("a call behind a bare and counts", "effects.py", "random.seed(12)", "random.seed(14)"),
             same(
                 "logging set up at module level does not count",
                 "effects.py",
