@@ -126,7 +126,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -22,9 +22,10 @@ _LOCKS = (
     threading.Semaphore,
     threading.Barrier,
 )
+_OF_A_LOOP = "asynchronous, and tied to its event loop"
 _LIVE: tuple[tuple[tuple[type, ...], str], ...] = (
     ((collections.abc.Generator,), "a generator, which can be read only once"),
-    ((collections.abc.AsyncIterator, collections.abc.Awaitable), "asynchronous, and tied to its event loop"),
+    ((collections.abc.AsyncIterator, collections.abc.Awaitable), _OF_A_LOOP),
     ((io.IOBase,), "an open file"),
     ((socket.socket,), "a socket"),
     ((threading.Thread,), "a thread"),
@@ -73,15 +74,18 @@ def unwanted(stage: Stage, seconds: float, options: CacheOptions) -> str | None:
 
 def uncacheable(value: Any) -> str | None:
     """Why a result can never be kept, by its nature; None if it may be."""
+    # Its type is asked, never the result: asking a proxy may start something, or raise.
+    kind = type(value)
     for kinds, what in _LIVE:
-        if isinstance(value, kinds):
+        if issubclass(kind, kinds):
             return f"its result is {what}"
-    if isinstance(value, collections.abc.Iterator) and _is_its_own_iterator(value):
+    if any(str(base.__module__).partition(".")[0] == "asyncio" for base in kind.__mro__):
+        return f"its result is {_OF_A_LOOP}"
+    if issubclass(kind, collections.abc.Iterator) and _is_its_own_iterator(kind):
         return "its result is an iterator, which can be read only once"
     return None
 
 
-def _is_its_own_iterator(value: Any) -> bool:
-    """Whether ``iter(value)`` would be ``value``; asked of the class, for asking the object may start something."""
-    kind = type(value)
+def _is_its_own_iterator(kind: type) -> bool:
+    """Whether ``iter(value)`` would be ``value``, and that for the only time."""
     return not hasattr(kind, "__getitem__") and not hasattr(kind, "__len__")
