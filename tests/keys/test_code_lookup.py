@@ -33,8 +33,11 @@ SCRIPT = """\
         def run(self):
             return helper(SIZE)
 
+    def late():
+        return LATE
+
     if __name__ == "__main__":
-        LATE = 3
+        LATE = {size}
         found = {{}}
         for name in ("f", "Kind.run", "late"):
             one = CodeIndex().fingerprint("__main__." + name)
@@ -476,19 +479,25 @@ def test_hydra_cached_itself_is_never_a_part(root: Path) -> None:
 
 
 def test_scripts_with_equal_functions_and_other_helpers_differ(tmp_path: Path) -> None:
-    """``__main__.f`` of two scripts is told apart by what f reaches; the main block is part of a script."""
+    """``__main__.f`` of two scripts is told apart by what f reaches."""
     digests = []
     for sign in "+-":
-        source = dedent(SCRIPT).format(sign=sign, size=1).replace('"late"', '"f"')
+        source = dedent(SCRIPT).format(sign=sign, size=1)
         found = json.loads(run(source, cwd=tmp_path))
         assert set(found["f"][1]) == {"__main__.f", "__main__.helper"}
         digests.append(found["f"][0])
     assert digests[0] != digests[1]
 
 
+def test_a_scripts_main_block_is_part_of_it(tmp_path: Path) -> None:
+    """A name that a script binds in its main block counts where it is used, and nowhere else."""
+    one, two = (json.loads(run(dedent(SCRIPT).format(sign="+", size=size), cwd=tmp_path)) for size in (1, 2))
+    assert one["late"][0] != two["late"][0] and one["f"][0] == two["f"][0]
+
+
 def test_a_script_is_the_same_wherever_it_lies(tmp_path: Path) -> None:
     """The path of a script is not in its fingerprint."""
-    source = dedent(SCRIPT).format(sign="+", size=1).replace('"late"', '"f"')
+    source = dedent(SCRIPT).format(sign="+", size=1)
     one, two = (json.loads(run(source, cwd=tmp_path / name, name=f"{name}.py")) for name in ("one", "two"))
     assert one["Kind.run"][:2] == two["Kind.run"][:2]
 
