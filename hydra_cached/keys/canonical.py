@@ -47,11 +47,16 @@ class Encoder:
     Args:
         code_of: gives the fingerprint of the code that a dotted name stands for; without it, functions and
             classes have no canonical form.
+
+    Attributes:
+        kinds: classes whose instances were written by their attributes alone. What their methods do is not in
+            the bytes; see ``codes``.
     """
 
     def __init__(self, code_of: CodeOf | None = None) -> None:
         self._code_of = code_of
         self._open: set[int] = set()
+        self.kinds: set[type] = set()
 
     def encode(self, value: Any, path: str = "") -> bytes:
         """The canonical bytes of a value.
@@ -113,6 +118,14 @@ class Encoder:
             problem = f"{type(value).__name__} whose code cannot be read ({_brief(error)})"
             raise NotCanonical(path, problem) from error
         return tagged(b"code", name.encode(), fingerprint.encode())
+
+    def codes(self, path: str = "") -> bytes:
+        """Names and code of the classes whose instances were encoded; they count where methods may be called.
+
+        Raises:
+            NotCanonical: the code of one cannot be known.
+        """
+        return tagged(b"kinds", *sorted(self.code(kind, path) for kind in self.kinds))
 
 
 def encode(value: Any) -> bytes:

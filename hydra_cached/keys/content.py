@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from blake3 import blake3
+
 from hydra_cached.errors import NotCanonical
 from hydra_cached.keys.canonical import CodeOf, Encoder, register, register_lazily, tagged, type_name
 
@@ -15,12 +17,19 @@ from hydra_cached.keys.canonical import CodeOf, Encoder, register, register_lazi
 def content_digest(value: Any, code_of: CodeOf | None = None) -> str | None:
     """Digest of a value's content, in hex; None if its type has no canonical form.
 
+    Where code can be looked up, that of the classes of the instances in it counts: whoever receives an object
+    may call its methods, whose code is in nobody else's key.
+
     Args:
         value: any object.
         code_of: see ``Encoder``.
     """
+    encoder = Encoder(code_of)
     try:
-        return Encoder(code_of).digest(value)
+        content = encoder.encode(value)
+        if code_of is not None and encoder.kinds:
+            content = tagged(b"with code", content, encoder.codes())
+        return blake3(content).hexdigest()
     except (NotCanonical, MemoryError):
         return None
 
@@ -59,13 +68,17 @@ def _omegaconf() -> None:
         name = b"" if kind in (None, dict, list, tuple) else type_name(kind).encode()
         head = (type_name(type(value)).encode(), name)
         if not len(value):  # empty, or None, or missing as a whole
-            return tagged(b"oc-empty", *head, encoder.encode(OmegaConf.to_container(value, resolve=True), path))
+            return tagged(
+                b"oc-empty", *head, encoder.encode(OmegaConf.to_container(value, resolve=True), path)
+            )
         # One by one, because plain containers would not tell the types of nested structured configs.
         keys = list(value.keys()) if isinstance(value, DictConfig) else list(range(len(value)))
         pairs = [
             (
                 encoder.encode(key, path),
-                missing if OmegaConf.is_missing(value, key) else encoder.encode(value[key], f"{path}.{key!s}"),
+                missing
+                if OmegaConf.is_missing(value, key)
+                else encoder.encode(value[key], f"{path}.{key!s}"),
             )
             for key in keys
         ]

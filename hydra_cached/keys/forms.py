@@ -127,13 +127,16 @@ def _enum(value: enum.Enum, encoder: Encoder, path: str) -> bytes:
         content = encoder.encode(value.value, path)
     except NotCanonical:
         content = encoder.code(type(value), path)
+    encoder.kinds.add(type(value))
     return tagged(b"enum", type_name(type(value)).encode(), name, content)
 
 
 def _path(value: pathlib.PurePath, encoder: Encoder, path: str) -> bytes:
     kind = type(value)
-    if kind not in _PATHS and any(_attributes(value, _PATHS)):
-        raise NotCanonical(path, f"{type_name(kind)}, a path with attributes of its own")
+    if kind not in _PATHS:
+        if any(_attributes(value, _PATHS)):
+            raise NotCanonical(path, f"{type_name(kind)}, a path with attributes of its own")
+        encoder.kinds.add(kind)
     # Python 3.13 keeps the classes in another module.
     name = kind.__name__ if kind in _PATHS else type_name(kind)
     return tagged(b"path", name.encode(), _text(str(value)))
@@ -216,6 +219,7 @@ def _attrs(value: Any, encoder: Encoder, path: str) -> bytes:
 
 def _namedtuple(value: Any, encoder: Encoder, path: str) -> bytes:
     _refuse_foreign_state(type(value), (tuple,), path)
+    encoder.kinds.add(type(value))
     fields = encoder.pairs(zip(value._fields, value, strict=True), path)
     # The fields are descriptors, so that only what else was set on the object is found here.
     more = encoder.pairs(((name, getattr(value, name)) for name in _attributes(value)), path)
@@ -225,6 +229,7 @@ def _namedtuple(value: Any, encoder: Encoder, path: str) -> bytes:
 def _fields(value: Any, names: list[str], but: Iterable[type], encoder: Encoder, path: str) -> list[bytes]:
     """The type's name, fields and whatever else was set on the object."""
     _refuse_foreign_state(type(value), (), path)
+    encoder.kinds.add(type(value))
     names = [*names, *(name for name in _attributes(value, but) if name not in names)]
     found = ((name, getattr(value, name, _MISSING)) for name in names)
     pairs = encoder.pairs(((name, item) for name, item in found if item is not _MISSING), path)
