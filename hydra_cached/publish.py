@@ -14,9 +14,9 @@ from hydra_cached.call import Call, Frame, Outcome
 from hydra_cached.config import CacheOptions, Mode
 from hydra_cached.errors import NotStorable, StrictError
 from hydra_cached.explain import Parts, parts_of, reason_of_miss
+from hydra_cached.keys.code.freshness import LoadedCode
 from hydra_cached.keys.content import content_digest
 from hydra_cached.keys.files import FileDigests
-from hydra_cached.keys.freshness import LoadedCode
 from hydra_cached.keys.key import Stage
 from hydra_cached.shelf import Shelf
 

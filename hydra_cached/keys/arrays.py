@@ -67,7 +67,11 @@ def register_numpy() -> None:
         return raw(data)
 
     def array(value: Any, encoder: Encoder, path: str) -> bytes:
-        head = (type_name(type(value)).encode(), kind_of(value.dtype, encoder, path), encoder.encode(value.shape))
+        head = (
+            type_name(type(value)).encode(),
+            kind_of(value.dtype, encoder, path),
+            encoder.encode(value.shape),
+        )
         return tagged(b"ndarray", *head, values_of(value, encoder, path))
 
     def masked(value: Any, encoder: Encoder, path: str) -> bytes:
@@ -81,7 +85,9 @@ def register_numpy() -> None:
             return tagged(b"npscalar", *head, encoder.encode(plain))
         parts = (value.real, value.imag) if isinstance(value, np.complexfloating) else (value,)
         data = (
-            b"nan" if isinstance(part, np.inexact) and np.isnan(part) else values_of(np.asarray(part), encoder, "")
+            b"nan"
+            if isinstance(part, np.inexact) and np.isnan(part)
+            else values_of(np.asarray(part), encoder, "")
             for part in parts
         )
         return tagged(b"npscalar", *head, *data)

@@ -60,7 +60,9 @@ class FileDigests:
         except (FileNotFoundError, NotADirectoryError):
             return ABSENT
 
-    def _tree(self, path: Path, relative: bytes, above: frozenset[tuple[int, int]]) -> Iterator[tuple[bytes, str]]:
+    def _tree(
+        self, path: Path, relative: bytes, above: frozenset[tuple[int, int]]
+    ) -> Iterator[tuple[bytes, str]]:
         """Relative names of all that is below a directory, with digests; links are followed, once around."""
         status = path.stat()
         here = (status.st_dev, status.st_ino)

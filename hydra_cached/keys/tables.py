@@ -80,7 +80,11 @@ def register_pandas() -> None:
     def labels(value: Any, encoder: Encoder, path: str) -> tuple[bytes, ...]:
         """What series and frames have in common."""
         flags = encoder.encode(bool(value.flags.allows_duplicate_labels))
-        return encoder.encode(value.index, f"{path}.index"), encoder.encode(value.attrs, f"{path}.attrs"), flags
+        return (
+            encoder.encode(value.index, f"{path}.index"),
+            encoder.encode(value.attrs, f"{path}.attrs"),
+            flags,
+        )
 
     def series(value: Any, encoder: Encoder, path: str) -> bytes:
         name = encoder.encode(value.name, f"{path}.name")

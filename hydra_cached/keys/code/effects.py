@@ -11,10 +11,10 @@ import ast
 import re
 from collections.abc import Iterator
 
-from hydra_cached.keys.bindings import Call, Module, Unit
-from hydra_cached.keys.resolve import Key, Meaning, Resolver
-from hydra_cached.keys.scopes import Mentions
-from hydra_cached.keys.syntax import Chain, words
+from hydra_cached.keys.code.bindings import Call, Module, Unit
+from hydra_cached.keys.code.resolve import Key, Meaning, Resolver
+from hydra_cached.keys.code.scopes import Mentions
+from hydra_cached.keys.code.syntax import Chain, words
 
 _ALL = 1 << 30
 # Calls from outside the project that leave what they are given as it is.

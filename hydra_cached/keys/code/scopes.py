@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hydra_cached.keys.syntax import Absolute, Chain
+from hydra_cached.keys.code.syntax import Absolute, Chain
 
 
 @dataclass

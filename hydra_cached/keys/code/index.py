@@ -16,14 +16,14 @@ from typing import Literal
 
 from blake3 import blake3
 
-from hydra_cached.keys import loaded
-from hydra_cached.keys.effects import Effects
-from hydra_cached.keys.marks import is_not_deterministic
-from hydra_cached.keys.modules import Modules, ParsedFiles
-from hydra_cached.keys.outcome import Outcome
-from hydra_cached.keys.reach import Reach
-from hydra_cached.keys.resolve import Key, Meaning, Resolver
-from hydra_cached.keys.source import Located
+from hydra_cached.keys.code import loaded
+from hydra_cached.keys.code.effects import Effects
+from hydra_cached.keys.code.marks import is_not_deterministic
+from hydra_cached.keys.code.modules import Modules, ParsedFiles
+from hydra_cached.keys.code.outcome import Outcome
+from hydra_cached.keys.code.reach import Reach
+from hydra_cached.keys.code.resolve import Key, Meaning, Resolver
+from hydra_cached.keys.code.source import Located
 
 Scope = Literal["project", "target", "off"]
 _SCOPES = ("project", "target", "off")
@@ -208,13 +208,17 @@ class _Look:
         self.files.update(outcome.files())
         return outcome.parts()
 
-    def _made(self, parts: dict[str, str], marked: bool = False, notes: set[str] | None = None) -> Fingerprint:
+    def _made(
+        self, parts: dict[str, str], marked: bool = False, notes: set[str] | None = None
+    ) -> Fingerprint:
         state = blake3(self.scope.encode())
         for name in sorted(parts):
             state.update(f"\0{name}\0{parts[name]}".encode("utf-8", "surrogatepass"))
         files = {path: self.modules.files[path].stamp[:2] for path in sorted(self.files) if path}
         shown = MappingProxyType(dict(sorted(parts.items())))
-        return Fingerprint(state.hexdigest(), shown, marked, MappingProxyType(files), tuple(sorted(notes or ())))
+        return Fingerprint(
+            state.hexdigest(), shown, marked, MappingProxyType(files), tuple(sorted(notes or ()))
+        )
 
     def _meanings(self, names: tuple[str, ...]) -> list[Meaning]:
         found = self.resolver.from_module(names[0], names[1:]) if self.modules.locate(names[0]) else []

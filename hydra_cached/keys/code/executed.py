@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from hydra_cached.keys.bindings import Call, Module, Unit
-from hydra_cached.keys.syntax import Chain, chain_of, changed_chain, imported, live_branch
+from hydra_cached.keys.code.bindings import Call, Module, Unit
+from hydra_cached.keys.code.syntax import Chain, chain_of, changed_chain, imported, live_branch
 
 
 class Executed:

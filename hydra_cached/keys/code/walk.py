@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra_cached.keys import dynamic
-from hydra_cached.keys.scopes import Mentions, Scope
-from hydra_cached.keys.syntax import Chain, chain_of, changed_chain, live_branch, words
+from hydra_cached.keys.code import dynamic
+from hydra_cached.keys.code.scopes import Mentions, Scope
+from hydra_cached.keys.code.syntax import Chain, chain_of, changed_chain, live_branch, words
 
 MUTATORS = words(
     "add append appendleft clear connect discard extend extendleft insert move_to_end pop popitem popleft "
@@ -63,7 +63,7 @@ class Context:
 class Walk:
     """One walk over one statement: expressions and simple statements.
 
-    :class:`hydra_cached.keys.definitions.FullWalk` adds what opens a scope of its own.
+    :class:`hydra_cached.keys.code.definitions.FullWalk` adds what opens a scope of its own.
     """
 
     handlers: Mapping[type, Callable[[Any, Any], None]]
@@ -218,7 +218,9 @@ class Walk:
         chain = changed_chain(target)
         if chain is not None:
             self.scope.write(chain)
-        elif any(isinstance(inner, ast.Call) and chain_of(inner.func) == ("type",) for inner in ast.walk(target)):
+        elif any(
+            isinstance(inner, ast.Call) and chain_of(inner.func) == ("type",) for inner in ast.walk(target)
+        ):
             self.mentions.patches_class = True
 
     def subscript(self, node: ast.Subscript) -> None:

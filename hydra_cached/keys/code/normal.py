@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from hydra_cached.keys.definitions import FullWalk
-from hydra_cached.keys.scopes import Mentions, close
-from hydra_cached.keys.syntax import chain_of
-from hydra_cached.keys.walk import DROPPED_FIELDS, Context
+from hydra_cached.keys.code.definitions import FullWalk
+from hydra_cached.keys.code.scopes import Mentions, close
+from hydra_cached.keys.code.syntax import chain_of
+from hydra_cached.keys.code.walk import DROPPED_FIELDS, Context
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hydra_cached.keys.normal import Form, form_of
-from hydra_cached.keys.syntax import Absolute, Chain
-from hydra_cached.keys.walk import Context
+from hydra_cached.keys.code.normal import Form, form_of
+from hydra_cached.keys.code.syntax import Absolute, Chain
+from hydra_cached.keys.code.walk import Context
 
 _BUILTINS = frozenset(dir(builtins))
 

@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
-from hydra_cached.keys.bindings import Module, Unit
-from hydra_cached.keys.executed import Executed, note_load
-from hydra_cached.keys.syntax import Absolute, imported, live_branch
+from hydra_cached.keys.code.bindings import Module, Unit
+from hydra_cached.keys.code.executed import Executed, note_load
+from hydra_cached.keys.code.syntax import Absolute, imported, live_branch
 
 _COMPUTED = re.compile(rb"\b(globals|exec)\s*\(|\bsys\.modules\b")
 _GLOBAL = re.compile(rb"^[ \t;:]*global\s|[;:]\s*global\s", re.MULTILINE)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 
-from hydra_cached.keys import dynamic
-from hydra_cached.keys.scopes import Scope, close
-from hydra_cached.keys.syntax import Absolute, chain_of, imported
-from hydra_cached.keys.walk import HANDLERS, Context, Walk
+from hydra_cached.keys.code import dynamic
+from hydra_cached.keys.code.scopes import Scope, close
+from hydra_cached.keys.code.syntax import Absolute, chain_of, imported
+from hydra_cached.keys.code.walk import HANDLERS, Context, Walk
 
 
 class FullWalk(Walk):
-    """A walk over anything; :func:`hydra_cached.keys.normal.form_of` is its face."""
+    """A walk over anything; :func:`hydra_cached.keys.code.normal.form_of` is its face."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from hydra_cached.keys.bindings import Module
-from hydra_cached.keys.parsing import parse
-from hydra_cached.keys.source import Located, ModuleFinder, Stamp, is_racy, stamp_of
+from hydra_cached.keys.code.bindings import Module
+from hydra_cached.keys.code.parsing import parse
+from hydra_cached.keys.code.source import Located, ModuleFinder, Stamp, is_racy, stamp_of
 
 _OWN = ("hydra_cached", "hydra_plugins.hydra_cached")
 
@@ -80,7 +80,12 @@ class Modules:
             return False
         for name, path in self.paths.items():
             live = getattr(sys.modules.get(name), "__file__", None)
-            if isinstance(live, str) and live != path and os.path.abspath(live) != path and live[-4:] != ".pyc":
+            if (
+                isinstance(live, str)
+                and live != path
+                and os.path.abspath(live) != path
+                and live[-4:] != ".pyc"
+            ):
                 return False
         return self.finder.still_holds()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from hydra_cached.keys.bindings import Module, Unit
-from hydra_cached.keys.modules import Modules
-from hydra_cached.keys.syntax import Chain, chain_of
+from hydra_cached.keys.code.bindings import Module, Unit
+from hydra_cached.keys.code.modules import Modules
+from hydra_cached.keys.code.syntax import Chain, chain_of
 
 Key = tuple[str, str]  # (module, name)
 

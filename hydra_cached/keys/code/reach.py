@@ -10,13 +10,13 @@ from __future__ import annotations
 import ast
 import builtins
 
-from hydra_cached.keys.bindings import Module, Unit
-from hydra_cached.keys.dynamic import EVERYTHING_INSIDE
-from hydra_cached.keys.effects import Effects
-from hydra_cached.keys.imports import Imports
-from hydra_cached.keys.resolve import Key
-from hydra_cached.keys.source import Located
-from hydra_cached.keys.syntax import ANYTHING, Chain, words
+from hydra_cached.keys.code.bindings import Module, Unit
+from hydra_cached.keys.code.dynamic import EVERYTHING_INSIDE
+from hydra_cached.keys.code.effects import Effects
+from hydra_cached.keys.code.imports import Imports
+from hydra_cached.keys.code.resolve import Key
+from hydra_cached.keys.code.source import Located
+from hydra_cached.keys.code.syntax import ANYTHING, Chain, words
 
 _BUILTINS = frozenset(dir(builtins))
 _IMPORT_NAMES = words(
@@ -100,7 +100,9 @@ class Reach:
                 self._loose.add(taken)
             mentions = unit.form(module, *self._walked[taken]).mentions
             meanings = [m for chain in mentions.values for m in self.resolver.meanings(module, chain)]
-            meanings += [m for base, chain in mentions.absolute for m in self.resolver.from_module(base, chain)]
+            meanings += [
+                m for base, chain in mentions.absolute for m in self.resolver.from_module(base, chain)
+            ]
             for meaning in meanings:
                 self._loosen(meaning.key)
 

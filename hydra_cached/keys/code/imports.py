@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from hydra_cached.keys.bindings import Module, Unit
-from hydra_cached.keys.effects import Effects
-from hydra_cached.keys.resolve import Key
-from hydra_cached.keys.source import parents
+from hydra_cached.keys.code.bindings import Module, Unit
+from hydra_cached.keys.code.effects import Effects
+from hydra_cached.keys.code.resolve import Key
+from hydra_cached.keys.code.source import parents
 
 Pair = tuple[Module, Unit]
 
@@ -71,7 +71,9 @@ class Imports:
     def enter_member(self, name: str, member: str) -> None:
         """Note a ``from name import member``: the member may be a module."""
         module = self._known.get(name)
-        if self._known.is_first_party(name) and (module is None or not self._resolver.defines(module, member)):
+        if self._known.is_first_party(name) and (
+            module is None or not self._resolver.defines(module, member)
+        ):
             self.enter(f"{name}.{member}")
 
     def add_changer(self, key: Key, module: Module, unit: Unit) -> None:

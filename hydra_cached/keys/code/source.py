@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hydra_cached.keys.distributions import Distributions
+from hydra_cached.keys.code.distributions import Distributions
 
 Owner = Literal["stdlib", "third-party", "first-party"]
 Stamp = tuple[int, int, int]

@@ -17,8 +17,8 @@ from typing import Any
 
 from blake3 import blake3
 
+from hydra_cached.keys.code.syntax import words
 from hydra_cached.keys.content import content_digest
-from hydra_cached.keys.syntax import words
 from hydra_cached.marks import MARK
 
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes, type(...), range)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from blake3 import blake3
 
-from hydra_cached.keys.bindings import Module, Unit
-from hydra_cached.keys.imports import Pair
-from hydra_cached.keys.reach import AS_VALUE, Reach
-from hydra_cached.keys.resolve import Key
+from hydra_cached.keys.code.bindings import Module, Unit
+from hydra_cached.keys.code.imports import Pair
+from hydra_cached.keys.code.reach import AS_VALUE, Reach
+from hydra_cached.keys.code.resolve import Key
 
 
 class Outcome:
@@ -35,7 +35,9 @@ class Outcome:
                 if len({module.name for module, _ in pairs}) > 1:
                     ordered.update(module.name for module, _ in pairs)
         for name, units in self._imports.acting.items():
-            found[f"{name}:<module level>"] = self._digest((self._imports.modules[name], unit) for unit in units)
+            found[f"{name}:<module level>"] = self._digest(
+                (self._imports.modules[name], unit) for unit in units
+            )
             ordered.add(name)
         for name in self._reach.whole:
             module = self._modules.get(name)
@@ -45,7 +47,11 @@ class Outcome:
                 digest = _hexdigest(sorted(self._digest([pair]) for pair in pairs))
                 found[f"whole module {name}"] = module.opaque or digest
         for name, module in self._imports.modules.items():
-            doc = ast.get_docstring(module.tree, clean=False) if (name, "__doc__") in self._reach.needed else None
+            doc = (
+                ast.get_docstring(module.tree, clean=False)
+                if (name, "__doc__") in self._reach.needed
+                else None
+            )
             if doc is not None:
                 found[f"{name}.__doc__"] = _hexdigest([doc])
         if len(ordered) > 1:
@@ -64,7 +70,9 @@ class Outcome:
                 unit = module.units[index] if name == module.name else None
                 if unit is not None and (key[1] in unit.reads or self._runs_reader(module, unit, key)):
                     pairs.append((module, unit))
-        unique = {(m.name, unit.index): (m, unit) for m, unit in pairs if (m.name, unit.index) in self._reach.taken}
+        unique = {
+            (m.name, unit.index): (m, unit) for m, unit in pairs if (m.name, unit.index) in self._reach.taken
+        }
         return sorted(unique.values(), key=lambda pair: (rank.get(pair[0].name, -1), pair[1].index))
 
     def _runs_reader(self, module: Module, unit: Unit, key: Key) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from hydra_cached.keys.bindings import Module
-from hydra_cached.keys.resolve import Key, Meaning, Resolver
-from hydra_cached.keys.syntax import Chain, chain_of
+from hydra_cached.keys.code.bindings import Module
+from hydra_cached.keys.code.resolve import Key, Meaning, Resolver
+from hydra_cached.keys.code.syntax import Chain, chain_of
 
 NOT_DETERMINISTIC = frozenset(
     [
@@ -65,9 +65,7 @@ def _is_marked(resolver: Resolver, key: Key, rest: Chain, seen: frozenset[Key]) 
     return False
 
 
-def _follows(
-    resolver: Resolver, module: Module, node: ast.AST, rest: Chain, seen: frozenset[Key]
-) -> bool:
+def _follows(resolver: Resolver, module: Module, node: ast.AST, rest: Chain, seen: frozenset[Key]) -> bool:
     chain = chain_of(node)
     if chain is None:
         return False

@@ -10,10 +10,10 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from hydra_cached.keys.syntax import ANYTHING, Absolute, Chain, chain_of, words
+from hydra_cached.keys.code.syntax import ANYTHING, Absolute, Chain, chain_of, words
 
 if TYPE_CHECKING:
-    from hydra_cached.keys.walk import Context, Walk
+    from hydra_cached.keys.code.walk import Context, Walk
 
 EVERYTHING_INSIDE = "**"  # stands in a chain for all modules of a package
 
