@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from hydra_cached.keys.code import Fingerprint
@@ -14,9 +15,12 @@ from hydra_cached.random_state import States
 from hydra_cached.seam import Failed
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
     """A stage's result, and what stands for it in the keys of the stages that receive it.
+
+    Targets change what they receive, in place, and so what others hold of it: within a call, an outcome follows
+    its object (``Call.look_again``), so that what is computed from it is kept under what it was computed from.
 
     Args:
         value: the result.
@@ -25,6 +29,7 @@ class Outcome:
         costs: seconds that it, and each stage in it, took when it was computed; by what identifies the stage.
         targets: target names and the canonical names that they stood for, for Hydra's target policy.
         pristine: whether it is still as its stage made it.
+        seen: calls of targets in this call when its content was looked at last; None if it was not loaded here.
     """
 
     value: Any
@@ -33,6 +38,7 @@ class Outcome:
     costs: Mapping[str, float] = field(default_factory=dict)
     targets: frozenset[tuple[str, str]] = frozenset()
     pristine: bool = True
+    seen: int | None = None
 
     @property
     def identity(self) -> bytes | None:
@@ -49,6 +55,7 @@ class Frame:
     Args:
         stage: the stage.
         outcomes: of the stages that it receives, by shape, in the order in which they were made.
+        ready: what came of stages that were run before Hydra asks for them, because the key needed it; likewise.
         seconds: that its target took.
         resolved: target names, and the canonical names of what they turned out to be.
         changed: its config evaluated to something else when it was called than when it was read.
@@ -61,6 +68,7 @@ class Frame:
 
     stage: Stage
     outcomes: dict[str, deque[Outcome]] = field(default_factory=lambda: defaultdict(deque))
+    ready: dict[str, deque[Outcome | Failed]] = field(default_factory=lambda: defaultdict(deque))
     seconds: float = 0.0
     resolved: set[tuple[str, str]] = field(default_factory=set)
     changed: bool = False
@@ -100,8 +108,8 @@ class Call:
         reader: reads its stages.
         share: the sharing mode.
         fingerprints: the code that was read for it.
-        root: the config node that began it.
-        redigest: gives the digest of a value as it is now.
+        secrets: gives texts that must not be shown.
+        redigest: gives the digest of a value as it is now; None if there is none.
     """
 
     def __init__(
@@ -109,19 +117,28 @@ class Call:
         reader: Reader,
         share: str,
         fingerprints: Fingerprints,
-        root: Any,
+        secrets: Callable[[], Sequence[str]],
         redigest: Callable[[Any], str | None],
     ) -> None:
         self.reader = reader
         self.fingerprints = fingerprints
-        self.root = root
         self.frames: list[Frame] = []
         self._share = share
+        self._secrets = secrets
         self._redigest = redigest
-        self._shared: dict[Any, tuple[Outcome, int]] = {}
-        self._prepared: dict[str, deque[Outcome | Failed]] = defaultdict(deque)
+        self._shared: dict[Any, Outcome] = {}
         self._uses: Counter[Any] = Counter()
         self._calls = 0
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must not be shown; looked for once, for that takes a walk through the whole config."""
+        return tuple(self._secrets())
+
+    @property
+    def dependant(self) -> Stage | None:
+        """The stage that will receive the result of the one on top; None if none does."""
+        return self.frames[-2].stage if len(self.frames) > 1 else None
 
     def expect(self, stages: Iterable[Stage]) -> None:
         """Learn, before anything runs, which stages more than one will receive."""
@@ -142,43 +159,45 @@ class Call:
         self._calls += 1
 
     def available(self, stage: Stage) -> Outcome | None:
-        """The object that this stage gets in this call because another node had it made, as it is now.
-
-        Targets change what they receive, in place: the digest is that of the object's present content, so that
-        what is computed from it is kept under what it was computed from.
-        """
+        """The object that this stage gets in this call because another node had it made, as it is now."""
         found = self._shared.get(self._sharing(stage))
-        if found is None:
-            return None
-        outcome, seen = found
-        if seen != self._calls and outcome.identity is not None:
-            digest = self._redigest(outcome.value)
-            pristine = outcome.pristine and digest is not None and digest == outcome.digest
-            outcome = replace(outcome, digest=digest, trace=None if digest is None else outcome.trace)
-            outcome = replace(outcome, pristine=pristine)
-            self._shared[self._sharing(stage)] = outcome, self._calls
-        return outcome
+        if found is not None:
+            self.look_again(found)
+        return found
 
-    def take_prepared(self, stage: Stage) -> Outcome | Failed | None:
+    def look_again(self, outcome: Outcome) -> None:
+        """Bring up to date what stands for an object that targets called since may have changed."""
+        if outcome.seen in (None, self._calls) or outcome.identity is None:
+            return
+        outcome.seen = self._calls
+        before, outcome.digest = outcome.digest, self._redigest(outcome.value)
+        outcome.pristine = outcome.pristine and outcome.digest is not None and outcome.digest == before
+        if outcome.digest is None:
+            outcome.trace = None
+
+    def receive(self) -> None:
+        """The stage on top gets what was made for it: look again at what a change to a sibling changes."""
+        frame = self.frames[-1]
+        if frame.stage.aliased:
+            for outcomes in frame.outcomes.values():
+                for outcome in outcomes:
+                    self.look_again(outcome)
+
+    def take_ready(self, stage: Stage) -> Outcome | Failed | None:
         """What was made for this stage ahead of Hydra's asking, because its dependant's key needed it."""
-        waiting = self._prepared.get(stage.shape) if stage.obstacle is None else None
+        waiting = self.frames[-1].ready.get(stage.shape) if self.frames and stage.obstacle is None else None
         return waiting.popleft() if waiting else None
 
-    def prepare(self, stage: Stage) -> Outcome | None:
-        """Put aside, until Hydra asks, what the stage on top has just had made."""
+    def take_back(self, stage: Stage) -> Outcome | None:
+        """The result of what was just run ahead, which the stage on top does not receive yet."""
         outcomes = self.frames[-1].outcomes[stage.shape]
-        if not outcomes:
-            return None
-        self._prepared[stage.shape].append(outcomes[-1])
-        return outcomes.pop()
-
-    def prepare_failure(self, stage: Stage, failed: Failed) -> None:
-        """Put aside, until Hydra asks, that a stage cannot be made."""
-        self._prepared[stage.shape].append(failed)
+        return outcomes.pop() if outcomes else None
 
     def finish(self, stage: Stage, outcome: Outcome) -> None:
         """Tell the dependant, and those who share."""
-        self._shared.setdefault(self._sharing(stage), (outcome, self._calls))
+        if outcome.seen is None:
+            outcome.seen = self._calls
+        self._shared.setdefault(self._sharing(stage), outcome)
         if self.frames and stage.obstacle is None:
             self.frames[-1].outcomes[stage.shape].append(outcome)
 

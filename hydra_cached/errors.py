@@ -60,3 +60,14 @@ class StrictError(HydraCachedError):
 
 class ConfigModuleError(HydraCachedError):
     """A Python module that should hold a config cannot be imported or does not hold it."""
+
+
+def brief(error: BaseException) -> str:
+    """One line for a person: an error's text, with its type unless it is one of ours; even if its text raises."""
+    try:
+        text = (str(error).splitlines() or [""])[0]
+    except Exception:
+        text = ""
+    if isinstance(error, HydraCachedError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

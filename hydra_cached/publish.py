@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from hydra_cached import policy, random_state
 from hydra_cached.call import Call, Frame, Outcome
 from hydra_cached.config import CacheOptions, Mode
-from hydra_cached.errors import NotStorable, StrictError
+from hydra_cached.errors import NotStorable, StrictError, brief
 from hydra_cached.explain import Parts, parts_of, reason_of_miss
 from hydra_cached.keys.code.freshness import LoadedCode
 from hydra_cached.keys.content import content_digest
@@ -59,7 +59,6 @@ class Publisher:
         options: the cache's options.
         files: digests of declared files.
         facts: what else a manifest says, for a stage's frame (targets, policy, times).
-        secrets: texts that must not be shown, for a call's root.
     """
 
     def __init__(
@@ -68,13 +67,11 @@ class Publisher:
         options: CacheOptions,
         files: FileDigests,
         facts: Callable[[Frame], Mapping[str, Any]],
-        secrets: Callable[[Any], Sequence[str]],
     ) -> None:
         self._shelf = shelf
         self._options = options
         self._files = files
         self._facts = facts
-        self._secrets = secrets
         self._loaded = LoadedCode()
         self.writes = options.mode in (Mode.readwrite, Mode.refresh)
         self.written: set[str] = set()  # keys that this session wrote, which `refresh` may read again
@@ -96,27 +93,39 @@ class Publisher:
         """
         stage = frame.stage
         unwanted = policy.unwanted(stage, frame.seconds, self._options)
+        if unwanted is None and not self.writes:
+            unwanted = "cache.mode is readonly"
         problem = self._problem(call, frame, value, trace, unwanted is None)
         digest: str | None = None
         try:
-            if problem is None and unwanted is None and not self.writes:
-                unwanted = "cache.mode is readonly"
-            elif problem is None and unwanted is None and trace is not None:
+            if problem is None and unwanted is None and trace is not None:
                 return self._keep(call, frame, value, trace, static)
-            # Where the content may be asked for, its digest must be taken now.
-            if not stage.partial and (stage.not_deterministic or call.is_shared(stage)):
+            if self._asked_for(call, frame):
                 digest = self.digest(call, value)
         except NotStorable as error:
             if stage.not_deterministic or unwanted is None:
                 problem = problem or f"its result cannot be pickled: {error}"
-        except OSError as error:
-            problem = f"the cache cannot be written: {error}"
+        except Exception as error:
+            # Stores raise what they like: errors of their own, of their client, MemoryError.
+            problem = f"the cache cannot be written: {brief(error)}"
         if problem is not None and unwanted is None and self._options.strict:
             where = stage.path or "the root"
             raise StrictError(
                 f"{where} ({stage.target}) could not be stored, with cache.strict set: {problem}"
             )
         return Published(digest, problem=problem, reason=problem or unwanted or "")
+
+    def _asked_for(self, call: Call, frame: Frame) -> bool:
+        """Whether the digest of a result that is not kept must be taken now, because it is asked for later.
+
+        Not for whatever is quick: that it can be compared would cost more than to make it again.
+        """
+        stage, dependant = frame.stage, call.dependant
+        if stage.partial:
+            return False
+        if stage.not_deterministic or call.is_shared(stage):
+            return True
+        return dependant is not None and (dependant.aliased or frame.seconds >= self._options.min_seconds)
 
     def digest(self, call: Call, value: Any) -> str:
         """Digest of a value's content as it is now; raises ``NotStorable`` if there is none."""
@@ -132,8 +141,8 @@ class Publisher:
             try:
                 self._shelf.link(key, target)
                 self.written.add(key)
-            except OSError as error:
-                log.warning("the cache cannot be written: %s", error)
+            except Exception as error:
+                log.warning("the cache cannot be written: %s", brief(error))
 
     def _problem(self, call: Call, frame: Frame, value: Any, trace: str | None, wanted: bool) -> str | None:
         """Why a result cannot be kept though its stage has a key."""
@@ -203,7 +212,7 @@ class Publisher:
             stage,
             code=lambda name: call.fingerprints[name].parts,
             results={path: digest for path, digest in results.items() if digest},
-            secrets=self._secrets(call.root),
+            secrets=call.secrets,
         )
         if frame.before is not None:
             parts["random state"] = random_state.digest(frame.before)
@@ -221,7 +230,7 @@ class Publisher:
         others = [entry for entry in stored if entry.get("parts") != parts]
         try:
             self._shelf.remember(stage.target, [{"key": key, "parts": parts}, *others[: _REMEMBERED - 1]])
-        except OSError as error:
+        except Exception as error:
             log.debug("what was stored of %s cannot be noted: %s", stage.target, error)
 
 

@@ -20,7 +20,7 @@ from blake3 import blake3
 from hydra_cached import policy, random_state
 from hydra_cached.call import Call, Fingerprints, Frame, Outcome
 from hydra_cached.config import CacheOptions, Mode
-from hydra_cached.errors import NotStorable
+from hydra_cached.errors import NotStorable, brief
 from hydra_cached.events import Event, Kind, Listener, Summary, summarise
 from hydra_cached.keys.code import CodeIndex
 from hydra_cached.keys.configs import is_target
@@ -71,7 +71,7 @@ class Session:
         self._files = FileDigests(memory)
         self._publisher: Publisher | None = None
         if shelf is not None:
-            self._publisher = Publisher(shelf, options, self._files, self._facts, seam.secrets)
+            self._publisher = Publisher(shelf, options, self._files, self._facts)
         self._had: set[str] = set()  # stages that were served or run, for counting what was saved once
         self._local = threading.local()
 
@@ -109,6 +109,7 @@ class Session:
             frame.changed = not all(matches(part, kwargs[n]) for n, part in parts if n in kwargs)
         if self._draws(frame.stage):
             frame.before = random_state.capture()
+        call.receive()
         if frame.find is not None and not frame.changed:
             # Look up: by what the children's results turned out to be, now that Hydra has built them.
             trace, _ = self._keys_of_received(frame, None)
@@ -136,7 +137,7 @@ class Session:
         share = self.options.share.value
         code = Fingerprints(lambda name: self._index.fingerprint(name, self.options.code.value))
         reader = Reader(code, self._files.of, share, visit.before.aliases, self.options.ignore)
-        self._call = call = Call(reader, share, code, visit, self._redigest)
+        self._call = call = Call(reader, share, code, lambda: self._seam.secrets(visit), self._redigest)
         try:
             if is_target(visit.node, visit.overrides):
                 call.expect(self._read(visit, call).children)
@@ -149,7 +150,7 @@ class Session:
 
     def _stage(self, visit: Visit, call: Call) -> Story:
         stage = self._read(visit, call)
-        ready = call.take_prepared(stage)
+        ready = call.take_ready(stage)
         if isinstance(ready, Failed):
             return ready
         if ready is not None:
@@ -204,7 +205,7 @@ class Session:
         # Children: what stands for their results, as far as that can be known before Hydra builds them.
         results = None
         if candidate and self._worth_tracing(stage, visit):
-            results = yield from self._identities(stage, visit, call)
+            results = yield from self._identities(frame, visit, call)
             if results is not None:
                 # Look up: by what the children's results are, wherever they came from.
                 trace = self._in_state(stage, stage.trace_key(lambda child: results[id(child)]))
@@ -259,25 +260,33 @@ class Session:
             targets |= {(frame.stage.target, name)}
         return Outcome(value, digest, trace, costs_of(frame), targets)
 
-    def _identities(self, stage: Stage, visit: Visit, call: Call) -> Steps[dict[int, bytes] | None]:
+    def _identities(self, frame: Frame, visit: Visit, call: Call) -> Steps[dict[int, bytes] | None]:
         """What stands for the children's results; None if something does not, or not yet.
 
         Children that have to run whatever is stored run here. Others are left to Hydra: an error of this stage's
         own must not come after hours of work on its children. First all are had, then asked: while one is made,
         it may change another that it shares.
         """
-        made = {id(child): self._known_child(child, visit, call) for child in stage.children}
-        absent = [child for child in stage.children if made[id(child)] is None]
+        stage = frame.stage
+        known = {id(child): self._known_child(child, visit, call) for child in stage.children}
+        absent = [child for child in stage.children if known[id(child)] is None]
         if not all(child.unstable and not self.options.random_state for child in absent):
             return None
+        ahead: list[tuple[Stage, Outcome | Failed | None]] = []
         for child in absent:
             if call.available(child) is None:
-                made[id(child)] = yield from self._run_ahead(child, visit, call)
-                if made[id(child)] is None:
-                    return None
+                ahead.append((child, (yield from self._run_ahead(child, visit, call))))
+                if not isinstance(ahead[-1][1], Outcome):
+                    break
+        for child, answer in ahead:
+            if answer is not None:
+                frame.ready[child.shape].append(answer)
+            known[id(child)] = answer if isinstance(answer, Outcome) else None
         results: dict[int, bytes] = {}
         for child in stage.children:
-            outcome = call.available(child) or made.get(id(child))
+            outcome = call.available(child) or known[id(child)]
+            if outcome is not None and stage.aliased:
+                call.look_again(outcome)
             if outcome is None or outcome.identity is None:
                 return None
             results[id(child)] = outcome.identity
@@ -301,14 +310,11 @@ class Session:
             return None
         return _known(entry)
 
-    def _run_ahead(self, child: Stage, visit: Visit, call: Call) -> Steps[Outcome | None]:
+    def _run_ahead(self, child: Stage, visit: Visit, call: Call) -> Steps[Outcome | Failed | None]:
         """Run a child before its turn; what comes of it, result or error, waits for its turn."""
         source = child.source
         answer = yield Run(visit.child(source.node, source.convert, source.recursive), whole=True)
-        if isinstance(answer, Failed):
-            call.prepare_failure(child, answer)
-            return None
-        return call.prepare(child)
+        return answer if isinstance(answer, Failed) else call.take_back(child)
 
     def _worth_tracing(self, stage: Stage, visit: Visit) -> bool:
         """Whether to find out what the children are before Hydra builds them."""
@@ -333,7 +339,7 @@ class Session:
             if self._draws(stage):
                 random_state.restore(found.manifest["random_state"])
         except Exception as error:
-            self._emit(Kind.DAMAGED, stage, key=found.key, reason=str(error))
+            self._emit(Kind.DAMAGED, stage, key=found.key, reason=brief(error))
             return None
         seconds = time.perf_counter() - start
         known = _known(found, value)
@@ -349,7 +355,7 @@ class Session:
         try:
             return self._shelf.find(key)
         except Exception as error:
-            self._emit(Kind.DAMAGED, stage, key=key, reason=str(error))
+            self._emit(Kind.DAMAGED, stage, key=key, reason=brief(error))
             return None
 
     def _authorised(self, stage: Stage, resolved: Any, visit: Visit, found: Found | None = None) -> bool:
@@ -402,7 +408,10 @@ class Session:
     def _emit(self, kind: Kind, stage: Stage, **what: Any) -> None:
         event = Event(kind, stage.path, stage.target, **what)
         for listener in self._listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:
+                log.error("a listener failed: %s", brief(error))
 
 
 def _with_state(key: str, states: random_state.States) -> str:

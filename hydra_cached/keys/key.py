@@ -156,6 +156,11 @@ class Stage:
         """
         return self._digest(results, b"trace", self._aliasing)
 
+    @property
+    def aliased(self) -> bool:
+        """Whether an object that the target receives, or one inside of it, is also inside of another."""
+        return bool(self._aliasing)
+
     @cached_property
     def _aliasing(self) -> bytes:
         """Which of the objects that the target receives are one object; empty if none are.

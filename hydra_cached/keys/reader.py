@@ -8,6 +8,7 @@ as config, so their code counts but they are no stages.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -123,7 +124,8 @@ class Reader:
         plain = not args and not overrides and not partial
         sign = (id(node), str(convert), str(recursive))
         if plain and sign in self._known:
-            return self._known[sign]
+            # Where nothing is shared, a node that two refer to is called twice.
+            return copy.copy(self._known[sign]) if self._share == "none" else self._known[sign]
         source = Source(node, convert, recursive)
         stage = self._stage(Overlay(node, overrides), path, source, args, partial, dict(modes or {}))
         if plain:
