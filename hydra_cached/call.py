@@ -11,7 +11,7 @@ from typing import Any
 from hydra_cached.keys.code import Fingerprint
 from hydra_cached.keys.key import Stage
 from hydra_cached.keys.reader import Reader
-from hydra_cached.random_state import States
+from hydra_cached.random_state import States, joined
 from hydra_cached.seam import Failed
 
 
@@ -88,6 +88,18 @@ class Frame:
             found[id(child)] = outcomes.popleft()
         return found
 
+    def keys(self, static: str | None) -> tuple[str | None, str | None]:
+        """Trace key of what the stage received, and its static key if config and code alone led to that."""
+        if not self.stage.children:
+            return static, static
+        received = self.received() or {}
+        found = {child: outcome.identity for child, outcome in received.items()}
+        if not found or not all(found.values()):
+            return None, None
+        trace = self.stage.trace_key(lambda child: found[id(child)] or b"")
+        trace = trace if self.before is None else joined(trace, self.before)
+        return trace, static if all(outcome.pristine for outcome in received.values()) else None
+
 
 class Fingerprints(dict[str, Fingerprint]):
     """The code that a call looked at, by name; each is looked at once, so that one call sees one state of it."""
@@ -123,6 +135,7 @@ class Call:
         self.reader = reader
         self.fingerprints = fingerprints
         self.frames: list[Frame] = []
+        self.targets: set[tuple[str, str]] = set()  # of all its stages so far, see ``Outcome``
         self._share = share
         self._secrets = secrets
         self._redigest = redigest
@@ -197,6 +210,7 @@ class Call:
         """Tell the dependant, and those who share."""
         if outcome.seen is None:
             outcome.seen = self._calls
+        self.targets |= outcome.targets
         self._shared.setdefault(self._sharing(stage), outcome)
         if self.frames and stage.obstacle is None:
             self.frames[-1].outcomes[stage.shape].append(outcome)

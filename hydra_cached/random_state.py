@@ -76,3 +76,8 @@ def _text(state: Any) -> str:
 
 def _tensor(torch: Any, text: str) -> Any:
     return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+
+
+def joined(key: str, states: States) -> str:
+    """A key in which the states stand, too."""
+    return blake3(f"{key} {digest(states)}".encode()).hexdigest()

@@ -20,7 +20,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -130,8 +130,11 @@ class Handler(Protocol):
     def story(self, visit: Visit) -> Story:
         """The way of one node."""
 
-    def before_call(self, target: Any, partial: bool, kwargs: dict[str, Any]) -> Any:
-        """A target is about to be called with these keyword arguments, which may be changed.
+    def before_call(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A target is about to be called.
+
+        Gets the positional arguments of a root's call, which replace the config's, and the keyword arguments,
+        which may be changed.
 
         Returns ``Served`` for a value that makes the call needless.
         """
@@ -253,7 +256,7 @@ class Seam:
             session = current()
             if session is None:
                 return original_call(_target_, _partial_, args, kwargs, *rest, **named)
-            token = session.before_call(_target_, _partial_, kwargs)
+            token = session.before_call(_target_, args, kwargs)
             if type(token) is Served:
                 return token.value
             try:
@@ -311,7 +314,7 @@ class Seam:
         return None if policy is None else str(policy._get_resolved_target_name_for_check(target))
 
     def authorised(
-        self, names: Iterable[str], resolved: Iterable[tuple[str, str]], modes: Mapping[str, Any]
+        self, names: Iterable[str], resolved: Collection[tuple[str, str]], modes: Mapping[str, Any]
     ) -> bool:
         """Whether Hydra would call these targets now.
 
@@ -325,7 +328,7 @@ class Seam:
             return True
         whitelist = (modes.get("execution_whitelist"),) if self.lazy else ()
         try:
-            for name in names:
+            for name in {*names, *(name for name, _ in resolved)}:
                 policy._reject_protected_reference(name, "", *whitelist)
                 policy._authorize_target_name(name, name, "", *whitelist)
             for name, canonical in resolved:

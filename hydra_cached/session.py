@@ -15,15 +15,13 @@ from collections.abc import Generator, Mapping, MutableMapping
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
-from blake3 import blake3
-
 from hydra_cached import policy, random_state
 from hydra_cached.call import Call, Fingerprints, Frame, Outcome
 from hydra_cached.config import CacheOptions, Mode
 from hydra_cached.errors import NotStorable, brief
 from hydra_cached.events import Event, Kind, Listener, Summary, summarise
 from hydra_cached.keys.code import CodeIndex
-from hydra_cached.keys.configs import is_target
+from hydra_cached.keys.configs import ARGS, is_target
 from hydra_cached.keys.files import FileDigests
 from hydra_cached.keys.key import Stage, matches
 from hydra_cached.keys.reader import Reader
@@ -86,14 +84,14 @@ class Session:
             return False
         return self._call is None or is_target(node, modes.get("overrides"))
 
-    def before_call(self, target: Any, partial: bool, kwargs: dict[str, Any]) -> Any:
+    def before_call(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for key in SPECIAL_KEYS:
             kwargs.pop(key, None)
         call = self._call
         if call is None or not call.frames:
             return None
         try:
-            return self._before_call(call, target, kwargs)
+            return self._before_call(call, target, {**kwargs, ARGS: args} if args else kwargs)
         except Exception as error:
             self.gave_up(error)
             return None
@@ -112,12 +110,12 @@ class Session:
         call.receive()
         if frame.find is not None and not frame.changed:
             # Look up: by what the children's results turned out to be, now that Hydra has built them.
-            trace, _ = self._keys_of_received(frame, None)
+            trace, _ = frame.keys(None)
             frame.found = None if trace is None else frame.find(trace)
             if frame.found is not None:
                 return Served(frame.found.value)
         # An instantiate call within the target is a call of its own.
-        self._call = None
+        self._call, self._local.within = None, frame
         return call, frame, random_state.position(), time.perf_counter()
 
     def after_call(self, token: Any) -> None:
@@ -126,7 +124,7 @@ class Session:
             frame.seconds = time.perf_counter() - start
             frame.drew = random_state.position() != position
             call.called()
-            self._call = call
+            self._call, self._local.within = call, None
 
     def gave_up(self, error: Exception) -> None:
         log.error("hydra-cached failed and left a stage to Hydra alone; please report this", exc_info=error)
@@ -137,6 +135,7 @@ class Session:
         share = self.options.share.value
         code = Fingerprints(lambda name: self._index.fingerprint(name, self.options.code.value))
         reader = Reader(code, self._files.of, share, visit.before.aliases, self.options.ignore)
+        within: Frame | None = getattr(self._local, "within", None)
         self._call = call = Call(reader, share, code, lambda: self._seam.secrets(visit), self._redigest)
         try:
             if is_target(visit.node, visit.overrides):
@@ -146,7 +145,9 @@ class Session:
             call.expect(reader.stages_in(visit.node, visit.path, convert, recursive))
             return (yield Run(visit))
         finally:
-            self._call = None
+            self._call, self._local.within = None, within
+            if within is not None:
+                within.resolved |= call.targets
 
     def _stage(self, visit: Visit, call: Call) -> Story:
         stage = self._read(visit, call)
@@ -192,6 +193,7 @@ class Session:
         refusal = policy.refusal(stage)
         if refusal is not None:
             value = yield Run(visit)
+            self._note_callable(frame, value)
             deliberate = stage.obstacle is None
             self._emit(Kind.REFUSED, stage, seconds=frame.seconds, deliberate=deliberate, reason=refusal)
             return self._outcome(frame, value, None, None), False
@@ -219,15 +221,16 @@ class Session:
             frame.find = lambda trace: self._serve(stage, trace, visit)
         value = yield Run(visit)
         if frame.found is not None:
-            _, static = self._keys_of_received(frame, static)
+            _, static = frame.keys(static)
             self._link(static, frame.found.trace or "")
             return frame.found, False
         self._had.add(stage.shape[:16])
+        self._note_callable(frame, value)
         return self._publish(frame, call, value, static), False
 
     def _publish(self, frame: Frame, call: Call, value: Any, static: str | None) -> Outcome:
         stage = frame.stage
-        trace, static = self._keys_of_received(frame, static)
+        trace, static = frame.keys(static)
         if self._publisher is None:
             self._emit(Kind.RUN, stage, seconds=frame.seconds)
             return self._outcome(frame, value, None, trace)
@@ -239,26 +242,13 @@ class Session:
         spoilt = stage.not_deterministic or frame.changed
         return self._outcome(frame, value, done.digest, None if spoilt else trace)
 
-    def _keys_of_received(self, frame: Frame, static: str | None) -> tuple[str | None, str | None]:
-        """Trace key of what a stage received, and its static key if config and code alone led to that."""
-        stage = frame.stage
-        if not stage.children:
-            return static, static
-        received = frame.received()
-        found = {child: outcome.identity for child, outcome in (received or {}).items()}
-        trace = None
-        if received is not None and all(found.values()):
-            trace = stage.trace_key(lambda child: found[id(child)] or b"")
-            trace = trace if frame.before is None else _with_state(trace, frame.before)
-        if received is None or not all(outcome.pristine for outcome in received.values()):
-            static = None
-        return trace, static
-
     def _outcome(self, frame: Frame, value: Any, digest: str | None, trace: str | None) -> Outcome:
-        targets = targets_of(frame)
+        return Outcome(value, digest, trace, costs_of(frame), targets_of(frame))
+
+    def _note_callable(self, frame: Frame, value: Any) -> None:
+        """Hydra's policy also looks at results that can be called."""
         if callable(value) and not frame.stage.partial and (name := self._seam.canonical_name(value)):
-            targets |= {(frame.stage.target, name)}
-        return Outcome(value, digest, trace, costs_of(frame), targets)
+            frame.resolved.add((frame.stage.target, name))
 
     def _identities(self, frame: Frame, visit: Visit, call: Call) -> Steps[dict[int, bytes] | None]:
         """What stands for the children's results; None if something does not, or not yet.
@@ -386,7 +376,7 @@ class Session:
 
     def _in_state(self, stage: Stage, key: str) -> str:
         """A key, with the global random state in it if the target draws from that."""
-        return _with_state(key, random_state.capture()) if self._draws(stage) else key
+        return random_state.joined(key, random_state.capture()) if self._draws(stage) else key
 
     def _redigest(self, value: Any) -> str | None:
         call = self._call
@@ -412,10 +402,6 @@ class Session:
                 listener(event)
             except Exception as error:
                 log.error("a listener failed: %s", brief(error))
-
-
-def _with_state(key: str, states: random_state.States) -> str:
-    return blake3(f"{key} {random_state.digest(states)}".encode()).hexdigest()
 
 
 def _targets(found: Found) -> list[tuple[str, str]]:

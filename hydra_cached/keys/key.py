@@ -226,7 +226,7 @@ def filled(part: Part, fill: Fill) -> bytes:
 
 def matches(part: Part, value: Any) -> bool:
     """Whether a built argument is what was read, as far as config values go (stages are not compared)."""
-    if isinstance(part, Stage):
+    if isinstance(part, Stage) or part is MISSING:
         return True
     if isinstance(part, Leaf):
         try:

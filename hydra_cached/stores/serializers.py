@@ -77,6 +77,7 @@ class _ConfigsAlone:
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._inside: dict[int, Any] = {}
+        self._contexts: dict[int, Any] = {}
 
     def reducer_override(self, value: Any) -> Any:
         if not OmegaConf.is_config(value):
@@ -87,19 +88,44 @@ class _ConfigsAlone:
         if parent is not None and id(parent) not in self._inside:
             if _has_interpolation(value):
                 # The copy, which needs nothing from its parent, comes in its place: ``(copy,)[0]``.
-                return operator.getitem, ((_resolved(value),), 0)
+                return operator.getitem, ((self._resolved(value),), 0)
             reduced = _alone(value, reduced)
         self._inside[id(value)] = value
         return reduced
+
+    def _resolved(self, config: Any) -> Any:
+        """A copy that needs nothing from where it stood."""
+        copied = self._copied(config)
+        with read_write(copied):
+            OmegaConf.resolve(copied)
+        # `read_write` has left what it may have inherited as its own.
+        OmegaConf.set_readonly(copied, config._get_node_flag("readonly"))
+        return copied
+
+    def _copied(self, config: Any) -> Any:
+        """A copy among copies: resolving it may reach other nodes, and must not change the original's."""
+        parent = config._get_parent()
+        if parent is None:
+            return copy.deepcopy(config)
+        if id(parent) not in self._contexts:
+            self._contexts[id(parent)] = self._copied(parent)
+        context = self._contexts[id(parent)]
+        key = config._key()
+        if OmegaConf.is_config(parent) and key is not None and parent._get_node(key) is config:
+            return context._get_node(key)
+        copied = copy.deepcopy(config)
+        copied._set_parent(context)  # a parent that does not own it is there for its interpolations
+        return copied
 
 
 def _alone(config: Any, reduced: Any) -> Any:
     """The reduction of a container, without its parent."""
     state = {**reduced[2], "_parent": None}
-    if OmegaConf.is_struct(config):
-        # What it inherits of this it must keep when it stands alone.
+    # What it inherits of these it must keep when it stands alone.
+    flags = {flag: True for flag in ("struct", "allow_objects") if config._get_flag(flag)}
+    if flags:
         state["_metadata"] = metadata = copy.copy(state["_metadata"])
-        metadata.flags = {**metadata.flags, "struct": True}
+        metadata.flags = {**(metadata.flags or {}), **flags}
     return (*reduced[:2], state, *reduced[3:])
 
 
@@ -132,16 +158,6 @@ def _has_interpolation(config: Any) -> bool:
             if _has_interpolation(inner):
                 return True
     return False
-
-
-def _resolved(config: Any) -> Any:
-    """A copy that needs nothing from where it stood."""
-    copied = copy.deepcopy(config)
-    with read_write(copied):
-        OmegaConf.resolve(copied)
-    # Read-only it was by inheritance; `read_write` has left that as its own.
-    OmegaConf.set_readonly(copied, None)
-    return copied
 
 
 def _brief(error: BaseException) -> str:
