@@ -454,3 +454,25 @@ def test_what_a_filesystem_says_for_sure_spares_the_reading(
     bucket.pipe("/bucket/a", b"9")
     tag[0] = "two"
     assert digests.of("memory://bucket/a") != first and len(opened) == 2
+
+
+@pytest.mark.xfail(strict=True, reason="the reader takes the text of a list for one file's name: reported")
+def test_a_parameter_that_lists_files_declares_each(project: Any) -> None:
+    """``_cache_files_: [paths]`` with several paths: each file's content is in the key."""
+    project.write(
+        stage_py="def total(paths): return sum(int(open(path).read()) for path in paths)\n",
+        story_py="""
+        import hydra_cached
+        from hydra.utils import instantiate
+
+        node = {"_target_": "stage.total", "paths": ["a.txt", "b.txt"], "_cache_files_": ["paths"]}
+        with hydra_cached.activate(dir="cache", min_seconds=0):
+            print("total", instantiate(node))
+        """,
+        a_txt="1",
+        b_txt="2",
+    )
+    environment = {"PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{project.root}"}
+    assert "total 3" in project.python("story.py", **environment)
+    project.write(b_txt="5")
+    assert "total 6" in project.python("story.py", **environment)
