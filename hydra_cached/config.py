@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -90,19 +91,24 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
             raise OptionError(name, f"there is no such option; there are {', '.join(sorted(known))}")
     values = {name: getattr(base or CacheOptions(), name) for name in known} | given
     if values["dir"] is not None:
+        if not isinstance(values["dir"], (str, os.PathLike)) or not isinstance(os.fspath(values["dir"]), str):
+            raise OptionError("dir", f"must be a path or a URL, not {values['dir']!r}")
         values["dir"] = os.fspath(values["dir"])
     for name, choices in (("mode", Mode), ("share", Share), ("code", Code)):
         values[name] = _choice(name, values[name], choices)
     for name in ("include", "exclude", "ignore", "random_state"):
-        if isinstance(values[name], str):
-            raise OptionError(name, f"must be a list of patterns, not the string {values[name]!r}")
-        values[name] = [str(pattern) for pattern in values[name]]
+        patterns = values[name]
+        if not isinstance(patterns, (list, tuple)) or not all(isinstance(each, str) for each in patterns):
+            what = "the string " if isinstance(patterns, str) else ""
+            raise OptionError(name, f"must be a list of patterns, not {what}{patterns!r}")
+        values[name] = list(patterns)
     for name in ("strict", "verbose"):
         if not isinstance(values[name], bool):
             raise OptionError(name, f"must be true or false, not {values[name]!r}")
-    if isinstance(values["min_seconds"], bool) or not isinstance(values["min_seconds"], (int, float)):
-        raise OptionError("min_seconds", f"must be a number of seconds, not {values['min_seconds']!r}")
-    values["min_seconds"] = float(values["min_seconds"])
+    seconds = values["min_seconds"]
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
+        raise OptionError("min_seconds", f"must be a number of seconds, not {seconds!r}")
+    values["min_seconds"] = float(seconds)
     return CacheOptions(**values)
 
 
@@ -111,7 +117,7 @@ def _choice(name: str, value: Any, choices: type[enum.Enum]) -> enum.Enum:
         return value
     try:
         return choices(value)
-    except ValueError:
+    except (ValueError, TypeError):
         raise OptionError(
             name, f"must be one of {', '.join(c.name for c in choices)}, not {value!r}"
         ) from None

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from blake3 import blake3
 
-from hydra_cached.errors import DamagedEntry
-from hydra_cached.stores.base import Entry, Manifest, Store
+from hydra_cached.errors import DamagedEntry, NotStorable
+from hydra_cached.keys.canonical import type_name
+from hydra_cached.stores.base import Entry, Manifest, Payload, Store
 from hydra_cached.stores.serializers import dump, load
 
 LINK = "link"  # in a manifest without payload: the key that it stands for
@@ -81,7 +82,7 @@ class EntryShelf:
     def keep(self, key: str, value: Any, manifest: Manifest, digest: Callable[[Any], str | None]) -> int:
         payload = dump(value)
         content = digest(value)
-        manifest["content"] = content or _payload_digest([payload.stream, *payload.buffers])
+        manifest["content"] = content or _payload_digest(payload, digest)
         return self.store.put(key, Entry(manifest, payload))
 
     def link(self, key: str, target: str) -> None:
@@ -137,18 +138,23 @@ def _notes_key(kind: str, name: str) -> str:
 
 
 def _digest_of(value: Any, digest: Callable[[Any], str | None]) -> str:
-    content = digest(value)
+    content = digest(value) or _payload_digest(dump(value), digest)
     if content is None:
-        payload = dump(value)
-        content = _payload_digest([payload.stream, *payload.buffers])
+        raise NotStorable("it refers to code that cannot be read")
     return content
 
 
-def _payload_digest(pieces: Iterable[Any]) -> str:
-    """For what has no canonical form: equal bytes load as equal objects, though not the other way round."""
-    hasher = blake3(b"payload")
-    for piece in pieces:
-        hasher.update(len(piece).to_bytes(8, "big"))
+def _payload_digest(payload: Payload, digest: Callable[[Any], str | None]) -> str | None:
+    """For what has no canonical form: equal bytes, and equal code of the classes in it, make equal objects.
+
+    (Not the other way round: unequal bytes may.) None if there is code that cannot be read.
+    """
+    code = digest(sorted(payload.named, key=type_name))
+    if code is None:
+        return None
+    hasher = blake3(b"payload" + code.encode())
+    for piece in (payload.stream, *payload.buffers):
+        hasher.update(memoryview(piece).nbytes.to_bytes(8, "big"))
         hasher.update(piece)
     return hasher.hexdigest()
 

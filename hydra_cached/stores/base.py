@@ -18,11 +18,13 @@ class Payload:
         format: name of the serializer that wrote it.
         stream: its in-band bytes.
         buffers: its out-of-band buffers (PEP 574), in the order in which the serializer gave them.
+        named: classes and functions that it refers to by name, as far as they were seen; not kept with it.
     """
 
     format: str
     stream: Buffer
     buffers: Sequence[Buffer] = ()
+    named: Sequence[Any] = field(default=(), compare=False)
 
     @property
     def size(self) -> int:

@@ -8,6 +8,7 @@ import io
 import operator
 import pickle
 import sys
+import types
 from typing import Any
 
 from omegaconf import OmegaConf, read_write
@@ -41,14 +42,16 @@ def dump(value: Any) -> Payload:
 def _written(pickler: Any, kind: str, value: Any) -> Payload:
     buffers: list[pickle.PickleBuffer] = []
     sink = io.BytesIO()
-    pickler(sink, protocol=5, buffer_callback=buffers.append).dump(value)
+    writer = pickler(sink, protocol=5, buffer_callback=buffers.append)
+    writer.dump(value)
     try:
-        return Payload(kind, sink.getbuffer(), [buffer.raw() for buffer in buffers])
+        raw = [buffer.raw() for buffer in buffers]
     except BufferError:
         # Somebody gave out a buffer that is not contiguous: everything in band then.
-        sink = io.BytesIO()
-        pickler(sink, protocol=5).dump(value)
-        return Payload(kind, sink.getbuffer())
+        raw, sink = [], io.BytesIO()
+        writer = pickler(sink, protocol=5)
+        writer.dump(value)
+    return Payload(kind, sink.getbuffer(), raw, tuple(writer.named))
 
 
 def load(payload: Payload) -> Any:
@@ -67,20 +70,24 @@ def load(payload: Payload) -> Any:
         raise DamagedEntry(f"it cannot be unpickled: {_brief(error)}") from error
 
 
-class _ConfigsAlone:
-    """For picklers: a config container in a result is written without the config that it stood in.
+class _OfResults:
+    """For picklers: what results need beside being pickled.
 
-    Hydra 1.4 hands containers over with their parents. Written as they are, each would bring the app's whole
-    config along, with its secrets, and a result's bytes would change with any part of it.
+    Classes and functions are written by name; which they were is noted, for their code is part of what the result
+    is. A config container in a result is written without the config that it stood in: Hydra 1.4 hands containers
+    over with their parents, and written as they are, each would bring the app's whole config along, with its
+    secrets, and a result's bytes would change with any part of it.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._inside: dict[int, Any] = {}
         self._contexts: dict[int, Any] = {}
+        self.named: dict[Any, None] = {}
 
     def reducer_override(self, value: Any) -> Any:
         if not OmegaConf.is_config(value):
+            self.named[value if isinstance(value, (type, types.FunctionType)) else type(value)] = None
             inherited: Any = getattr(super(), "reducer_override", None)
             return NotImplemented if inherited is None else inherited(value)
         reduced = value.__reduce_ex__(5)
@@ -129,7 +136,7 @@ def _alone(config: Any, reduced: Any) -> Any:
     return (*reduced[:2], state, *reduced[3:])
 
 
-class _Pickler(_ConfigsAlone, pickle.Pickler):
+class _Pickler(_OfResults, pickle.Pickler):
     """Standard pickle."""
 
 
@@ -137,7 +144,7 @@ class _Pickler(_ConfigsAlone, pickle.Pickler):
 def _cloud_pickler() -> type:
     import cloudpickle
 
-    class CloudPickler(_ConfigsAlone, cloudpickle.Pickler):  # type: ignore[misc]
+    class CloudPickler(_OfResults, cloudpickle.Pickler):  # type: ignore[misc]
         """cloudpickle, imported only where pickle has refused."""
 
         def reducer_override(self, value: Any) -> Any:

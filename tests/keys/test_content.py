@@ -125,7 +125,6 @@ STORY = """
         pytest.param(
             "plain",
             '{"_target_": "use.use", "thing": {"_target_": "make.make"}}',
-            marks=pytest.mark.xfail(strict=True, reason="payload digests do not hold code: reported"),
             id="plain class",
         ),
         pytest.param(
