@@ -59,7 +59,8 @@ class Frame:
         seconds: that its target took.
         resolved: target names, and the canonical names of what they turned out to be.
         changed: its config evaluated to something else when it was called than when it was read.
-        before: the global random state before the call, if that is in the key.
+        start: the global random state when the stage was looked up, if that is in the key.
+        before: the same before the call of its target, when all that it receives was built.
         drew: whether the target moved a global random generator.
         find: looks for a result by trace key when Hydra has built what the stage receives, if that was not
             possible before.
@@ -72,6 +73,7 @@ class Frame:
     seconds: float = 0.0
     resolved: set[tuple[str, str]] = field(default_factory=set)
     changed: bool = False
+    start: States | None = None
     before: States | None = None
     drew: bool = False
     find: Callable[[str], Outcome | None] | None = None
@@ -90,15 +92,19 @@ class Frame:
 
     def keys(self, static: str | None) -> tuple[str | None, str | None]:
         """Trace key of what the stage received, and its static key if config and code alone led to that."""
-        if not self.stage.children:
-            return static, static
-        received = self.received() or {}
-        found = {child: outcome.identity for child, outcome in received.items()}
-        if not found or not all(found.values()):
-            return None, None
-        trace = self.stage.trace_key(lambda child: found[id(child)] or b"")
-        trace = trace if self.before is None else joined(trace, self.before)
-        return trace, static if all(outcome.pristine for outcome in received.values()) else None
+        stage, trace = self.stage, None if static is None else self.stage.static_key
+        if stage.children:
+            received = self.received() or {}
+            found = {child: outcome.identity for child, outcome in received.items()}
+            if not found or not all(found.values()):
+                return None, None
+            trace = stage.trace_key(lambda child: found[id(child)] or b"")
+            if not all(outcome.pristine for outcome in received.values()):
+                static = None
+        if self.start is not None and (self.before is None or self.before.keys() != self.start.keys()):
+            # A generator came with the target's module: its state was not in the key that was looked up.
+            static = None
+        return trace and joined(trace, self.before), static
 
 
 class Fingerprints(dict[str, Fingerprint]):

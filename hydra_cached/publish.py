@@ -91,10 +91,7 @@ class Publisher:
         Raises:
             StrictError: with ``strict``, if it should be kept and cannot be.
         """
-        stage = frame.stage
-        unwanted = policy.unwanted(stage, frame.seconds, self._options)
-        if unwanted is None and not self.writes:
-            unwanted = "cache.mode is readonly"
+        stage, unwanted = frame.stage, self._unwanted(frame)
         problem = self._problem(call, frame, value, trace, unwanted is None)
         digest: str | None = None
         try:
@@ -108,12 +105,21 @@ class Publisher:
         except Exception as error:
             # Stores raise what they like: errors of their own, of their client, MemoryError.
             problem = f"the cache cannot be written: {brief(error)}"
-        if problem is not None and unwanted is None and self._options.strict:
-            where = stage.path or "the root"
-            raise StrictError(
-                f"{where} ({stage.target}) could not be stored, with cache.strict set: {problem}"
-            )
+        if problem is not None:
+            self.insist(frame, problem)
         return Published(digest, problem=problem, reason=problem or unwanted or "")
+
+    def insist(self, frame: Frame, problem: str) -> None:
+        """With ``strict``, raise a ``StrictError`` for a problem with a result that policy says to keep."""
+        stage = frame.stage
+        if self._options.strict and self._unwanted(frame) is None:
+            where = f"{stage.path or 'the root'} ({stage.target})"
+            raise StrictError(f"{where} could not be stored, with cache.strict set: {problem}")
+
+    def _unwanted(self, frame: Frame) -> str | None:
+        """Why a result shall not be kept; None if it shall."""
+        unwanted = policy.unwanted(frame.stage, frame.seconds, self._options)
+        return "cache.mode is readonly" if unwanted is None and not self.writes else unwanted
 
     def _asked_for(self, call: Call, frame: Frame) -> bool:
         """Whether the digest of a result that is not kept must be taken now, because it is asked for later.

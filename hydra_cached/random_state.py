@@ -39,7 +39,19 @@ def digest(states: States) -> str:
 
 
 def restore(states: States) -> None:
-    """Set the global generators to captured states; a library that is not loaded yet is loaded for it."""
+    """Set the global generators to captured states; a library that is not loaded yet is loaded for it.
+
+    If one cannot be set, all are left as they were, and its error is raised.
+    """
+    now = capture()
+    try:
+        _set(states)
+    except BaseException:
+        _set(now)
+        raise
+
+
+def _set(states: States) -> None:
     version, words, gauss = states["random"]
     random.setstate((version, tuple(words), gauss))
     if "numpy" in states:
@@ -78,6 +90,6 @@ def _tensor(torch: Any, text: str) -> Any:
     return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
 
 
-def joined(key: str, states: States) -> str:
-    """A key in which the states stand, too."""
-    return blake3(f"{key} {digest(states)}".encode()).hexdigest()
+def joined(key: str, states: States | None) -> str:
+    """A key in which the states stand, too, if there are any."""
+    return key if states is None else blake3(f"{key} {digest(states)}".encode()).hexdigest()

@@ -105,7 +105,7 @@ class Session:
             # Hydra 1.4 evaluates the config anew while it builds. What a resolver says may differ each time.
             parts = frame.stage.params.items()
             frame.changed = not all(matches(part, kwargs[n]) for n, part in parts if n in kwargs)
-        if self._draws(frame.stage):
+        if frame.start is not None:
             frame.before = random_state.capture()
         call.receive()
         if frame.find is not None and not frame.changed:
@@ -195,11 +195,14 @@ class Session:
             value = yield Run(visit)
             self._note_callable(frame, value)
             deliberate = stage.obstacle is None
+            if self._publisher is not None and not deliberate:
+                self._publisher.insist(frame, refusal)
             self._emit(Kind.REFUSED, stage, seconds=frame.seconds, deliberate=deliberate, reason=refusal)
             return self._outcome(frame, value, None, None), False
 
         # Look up: by static key, which needs nothing to run.
-        static = None if stage.unstable else self._in_state(stage, stage.static_key)
+        frame.start = random_state.capture() if self._draws(stage) else None
+        static = None if stage.unstable else random_state.joined(stage.static_key, frame.start)
         candidate = self._publisher is not None and policy.unwanted(stage, math.inf, self.options) is None
         if candidate and static is not None and (outcome := self._serve(stage, static, visit)):
             return outcome, True
@@ -210,7 +213,8 @@ class Session:
             results = yield from self._identities(frame, visit, call)
             if results is not None:
                 # Look up: by what the children's results are, wherever they came from.
-                trace = self._in_state(stage, stage.trace_key(lambda child: results[id(child)]))
+                trace = stage.trace_key(lambda child: results[id(child)])
+                trace = random_state.joined(trace, random_state.capture() if frame.start else None)
                 if outcome := self._serve(stage, trace, visit):
                     self._link(static, trace)
                     return outcome, True
@@ -372,11 +376,9 @@ class Session:
         self._local.call = call
 
     def _draws(self, stage: Stage) -> bool:
-        return any(fnmatchcase(stage.target, pattern) for pattern in self.options.random_state)
-
-    def _in_state(self, stage: Stage, key: str) -> str:
-        """A key, with the global random state in it if the target draws from that."""
-        return random_state.joined(key, random_state.capture()) if self._draws(stage) else key
+        """Whether the options say of a target in here that it draws from the global random state."""
+        patterns = self.options.random_state
+        return any(fnmatchcase(name, pattern) for pattern in patterns for name in stage.all_named)
 
     def _redigest(self, value: Any) -> str | None:
         call = self._call
