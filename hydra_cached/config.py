@@ -98,7 +98,8 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
         values[name] = _choice(name, values[name], choices)
     for name in ("include", "exclude", "ignore", "random_state"):
         patterns = values[name]
-        if not isinstance(patterns, (list, tuple)) or not all(isinstance(each, str) for each in patterns):
+        several = isinstance(patterns, Sequence) and not isinstance(patterns, (str, bytes))
+        if not several or not all(isinstance(each, str) for each in patterns):
             what = "the string " if isinstance(patterns, str) else ""
             raise OptionError(name, f"must be a list of patterns, not {what}{patterns!r}")
         values[name] = list(patterns)

@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_cached.errors import NotCanonical
-from hydra_cached.keys.canonical import Encoder
+from hydra_cached.keys.canonical import Encoder, importable_name, type_name
 from hydra_cached.keys.code import Fingerprint
 from hydra_cached.keys.configs import (
     ARGS,
@@ -172,7 +172,7 @@ class Reader:
             special = read_special_keys(node, path)
             names = [target_name(node.get(TARGET, None))]
             params = self._params(node, path, modes, special, partial, args)
-            file_names = {name: str(node.get(name, name)) for name in special.files}
+            file_names = _file_names(node, special)
             files = {name: self._files(path) for name, path in file_names.items()}
         except SpecialKeyError:
             raise
@@ -250,11 +250,22 @@ class Reader:
     def _value(self, value: Any, path: str, modes: _Modes) -> Part:
         """A value that is handed over as it is; the targets that it names are noted."""
         if not is_container(value):
-            return Leaf(self._encoder.encode(value, path), value)
+            return self._leaf(value, path, modes)
         if is_mapping(value) and TARGET in value:
             target = target_name(Overlay(value).get(TARGET, None))
             modes.named.extend([target, *wrapped_names(target, Overlay(value))])
         return self._items(value, path, modes, self._value)
+
+    def _leaf(self, value: Any, path: str, modes: _Modes) -> Leaf:
+        """A value, and the code of its classes: what an enum's or a dataclass's methods do, the target may call."""
+        encoder = Encoder(lambda name: self._code[name].digest)
+        code = encoder.encode(value, path)
+        for kind in sorted(encoder.kinds, key=type_name):
+            name = importable_name(kind)
+            if name is None:
+                raise NotCanonical(path, f"{type_name(kind)}, a class that cannot be found by name")
+            modes.named.append(name)
+        return Leaf(code, value)
 
     def _items(self, value: Any, path: str, modes: _Modes, part: Callable[[Any, str, _Modes], Part]) -> Items:
         if not is_mapping(value):
@@ -295,6 +306,18 @@ class Reader:
                     return (), "", False, f"the code of {name} cannot be read: {_first_line(error)}"
                 # Named in a parameter, and perhaps never looked for; its name counts with the parameter.
         return tuple(digests), "+".join(digests.values()), marked, None
+
+
+def _file_names(node: Overlay, special: SpecialKeys) -> dict[str, str]:
+    """Where the declared files are: a name is that of a parameter, which names one file or several, or a path."""
+    found: dict[str, str] = {}
+    for name in special.files:
+        value = node.get(name, name)
+        if is_container(value) and not is_mapping(value):
+            found.update((f"{name}[{at}]", str(value[at])) for at in range(len(value)))
+        else:
+            found[name] = str(value)
+    return found
 
 
 def _first_line(error: BaseException) -> str:

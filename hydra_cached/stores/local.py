@@ -121,7 +121,10 @@ class LocalStore:
         # Where there are other things, backups and git must not be told to leave them out.
         if _OURS.issuperset(os.listdir(self.root)):
             for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
-                with contextlib.suppress(FileExistsError), open(self.root / name, "x", opener=_private) as file:
+                with (
+                    contextlib.suppress(FileExistsError),
+                    open(self.root / name, "x", opener=_private) as file,
+                ):
                     file.write(text)
         for each in (directory.parent, directory):
             each.mkdir(mode=0o700, exist_ok=True)

@@ -130,9 +130,6 @@ STORY = """
         pytest.param(
             "enum",
             '{"_target_": "use.use", "thing": __import__("kinds").Thing.ONE}',
-            marks=pytest.mark.xfail(
-                strict=True, reason="keys do not hold the code of values' classes: reported"
-            ),
             id="enum in a config",
         ),
     ],

@@ -456,7 +456,6 @@ def test_what_a_filesystem_says_for_sure_spares_the_reading(
     assert digests.of("memory://bucket/a") != first and len(opened) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="the reader takes the text of a list for one file's name: reported")
 def test_a_parameter_that_lists_files_declares_each(project: Any) -> None:
     """``_cache_files_: [paths]`` with several paths: each file's content is in the key."""
     project.write(
