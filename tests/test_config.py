@@ -176,7 +176,7 @@ def test_every_option_can_stand_in_a_config() -> None:
 @pytest.mark.parametrize("name", ["mode", "code"])
 def test_off_wants_quotes_in_yaml(name: str) -> None:
     """YAML reads a bare ``off`` as false, which is refused with the values that there are, never taken for on."""
-    with pytest.raises(ValidationError, match="expected one of .*off"):
+    with pytest.raises(ValidationError, match=r"expected one of .*off"):
         OmegaConf.merge(OmegaConf.structured(CacheOptions), OmegaConf.create(f"{name}: off"))
     quoted = OmegaConf.create(f"{name}: 'off'")
     merged = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(CacheOptions), quoted))

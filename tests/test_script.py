@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from conftest import Project
-
 import pytest
+from conftest import Project
 
 STAGES = """
     from hydra_cached import not_deterministic
