@@ -229,7 +229,8 @@ def test_the_manage_command_lists_and_shows(app: Project) -> None:
         "stages.model",
     }
     key = next(row["key"] for row in listed if row["target"] == "stages.model")
-    assert json.loads(app.python(*manage, "show", key[:12]))["path"] == "model"
+    assert json.loads(app.python(*manage, "show", key[:12], "--json"))["path"] == "model"
+    assert "features.power" in app.python(*manage, "show", key[:12])
     assert "0 damaged" in app.python(*manage, "verify")
     assert "stages.data" in app.python(*manage, "stats")
     path = app.root / ".hydra_cached" / "entries" / key[:2] / key
