@@ -67,9 +67,10 @@ class Session:
         )
         self._index = CodeIndex()
         self._files = FileDigests(memory)
+        self._secrets: set[str] = set()  # texts from the environment in all configs so far
         self._publisher: Publisher | None = None
         if shelf is not None:
-            self._publisher = Publisher(shelf, options, self._files, self._facts)
+            self._publisher = Publisher(shelf, options, self._files, self._facts, self._secrets)
         self._had: set[str] = set()  # stages that were served or run, for counting what was saved once
         self._local = threading.local()
 
@@ -134,9 +135,12 @@ class Session:
             return (yield from self._stage(visit, self._call))
         share = self.options.share.value
         code = Fingerprints(lambda name: self._index.fingerprint(name, self.options.code.value))
-        reader = Reader(code, self._files.of, share, visit.before.aliases, self.options.ignore)
+        reader = Reader(
+            code, self._files.of, share, visit.before.aliases, self.options.ignore, self._seam.lazy
+        )
         within: Frame | None = getattr(self._local, "within", None)
-        self._call = call = Call(reader, share, code, lambda: self._seam.secrets(visit), self._redigest)
+        self._secrets.update(self._seam.secrets(visit))
+        self._call = call = Call(reader, share, code, self._redigest)
         try:
             if is_target(visit.node, visit.overrides):
                 call.expect(self._read(visit, call).children)

@@ -76,6 +76,8 @@ class Reader:
         aliases: ``id`` of a node that was an interpolation, to the node that it referred to (Hydra 1.3 replaces
             interpolations by copies before it builds anything).
         ignore: glob patterns over parameter paths that are left out of keys.
+        lazy: whether Hydra leaves what is in a dict with ``_recursive_: false`` as it is (1.4), or only what is
+            in a node (1.3).
     """
 
     def __init__(
@@ -85,12 +87,14 @@ class Reader:
         share: str,
         aliases: Mapping[int, Any],
         ignore: Sequence[str] = (),
+        lazy: bool = False,
     ) -> None:
         self._code = code
         self._files = files
         self._share = share
         self._aliases = aliases
         self._ignore = ignore
+        self._lazy = lazy
         self._encoder = Encoder(lambda name: code[name].digest)
         self._known: dict[tuple[int, str, str], Stage] = {}
         # An id means something only while its object lives, and Hydra makes nodes that live for one visit.
@@ -139,6 +143,8 @@ class Reader:
             names = list(value.keys()) if is_mapping(value) else range(len(value))
             modes = _Modes(convert, recursive)
             modes = modes.within(Overlay(value)) if is_mapping(value) else modes
+            if is_mapping(value) and self._lazy and not modes.recursive:
+                return
             for name in names:
                 with contextlib.suppress(Exception):
                     inner = None if item_missing(value, name) else value[name]
@@ -243,6 +249,8 @@ class Reader:
             modes = modes.within(Overlay(value))
             if TARGET in value:
                 return self.read(value, path, convert=modes.convert, recursive=modes.recursive)
+            if self._lazy and not modes.recursive:
+                return self._value(value, path, modes)
         if is_container(value):
             return self._items(value, path, modes, self._built)
         return self._value(value, path, modes)
