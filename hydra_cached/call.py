@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from hydra_cached.keys.code import Fingerprint
@@ -126,7 +125,6 @@ class Call:
         reader: reads its stages.
         share: the sharing mode.
         fingerprints: the code that was read for it.
-        secrets: gives texts that must not be shown.
         redigest: gives the digest of a value as it is now; None if there is none.
     """
 
@@ -135,7 +133,6 @@ class Call:
         reader: Reader,
         share: str,
         fingerprints: Fingerprints,
-        secrets: Callable[[], Sequence[str]],
         redigest: Callable[[Any], str | None],
     ) -> None:
         self.reader = reader
@@ -143,16 +140,10 @@ class Call:
         self.frames: list[Frame] = []
         self.targets: set[tuple[str, str]] = set()  # of all its stages so far, see ``Outcome``
         self._share = share
-        self._secrets = secrets
         self._redigest = redigest
         self._shared: dict[Any, Outcome] = {}
         self._uses: Counter[Any] = Counter()
         self._calls = 0
-
-    @cached_property
-    def secrets(self) -> tuple[str, ...]:
-        """Texts that must not be shown; looked for once, for that takes a walk through the whole config."""
-        return tuple(self._secrets())
 
     @property
     def dependant(self) -> Stage | None:

@@ -7,10 +7,10 @@ out when parts are made.
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
 
 from blake3 import blake3
 
@@ -18,23 +18,12 @@ from hydra_cached.events import NOTHING
 from hydra_cached.keys.canonical import type_name
 from hydra_cached.keys.configs import below
 from hydra_cached.keys.key import MISSING, Items, Leaf, Part, Stage
+from hydra_cached.secrets import SECRET, holds_secret, looks_secret, redacted
 
 Parts = dict[str, str]
 
-SECRET = "(secret)"
 _DIGEST = re.compile(r"[0-9a-f]{32,}")
-_SECRET_NAME = re.compile(
-    r"(^|_|-)(passw(or)?d|passwd|passphrase|pwd|secrets?|credentials?|token|bearer|auth|authorization|dsn|"
-    r"connection_?string|(api|access|secret|private|signing|account|client|encryption)_?key)$",
-    re.IGNORECASE,
-)
-_URL_WITH_PASSWORD = re.compile(r"(\w+://[^/\s:@]*):[^/\s@]+@")
 _LONGEST = 80
-
-
-def looks_secret(name: Any) -> bool:
-    """Whether a parameter's name says that its value is a secret."""
-    return isinstance(name, str) and _SECRET_NAME.search(name) is not None
 
 
 def parts_of(
@@ -59,7 +48,7 @@ def parts_of(
     writer = _Writer(tuple(text for text in secrets if text), code)
     for name, value in stage.mode.items():
         writer.parts[f"mode {name}"] = str(value)
-    writer.stage(stage, "")
+    writer.stage(stage, "", hidden=any(looks_secret(step) for step in re.split(r"[.\[\]]", stage.path)))
     writer.parts.update((f"result {path}", digest) for path, digest in results.items())
     return writer.parts
 
@@ -71,7 +60,7 @@ class _Writer:
         self._code = code
         self._seen: dict[str, str] = {}
 
-    def stage(self, stage: Stage, at: str) -> None:
+    def stage(self, stage: Stage, at: str, hidden: bool = False) -> None:
         if at and stage.shape in self._seen:
             self.parts[f"param {at}"] = f"= {self._seen[stage.shape]}"
             return
@@ -83,15 +72,15 @@ class _Writer:
         if at:
             self.parts[f"param {at}._target_"] = stage.target
         if stage.version is not MISSING:
-            self.part(stage.version, below(at, "_cache_version_"), hidden=False)
+            self.part(stage.version, below(at, "_cache_version_"), hidden)
         for name, digest in stage.files.items():
             self.parts[f"file {self._text(stage.file_names.get(name, name))}"] = digest
         for name, param in stage.params.items():
-            self.part(param, below(at, name), hidden=looks_secret(name))
+            self.part(param, below(at, name), hidden or looks_secret(name))
 
     def part(self, part: Part, at: str, hidden: bool) -> None:
         if isinstance(part, Stage):
-            self.stage(part, at)
+            self.stage(part, at, hidden)
         elif isinstance(part, Leaf):
             self.parts[f"param {at}"] = SECRET if hidden else self._leaf(part)
         elif not part.parts:
@@ -102,19 +91,23 @@ class _Writer:
     def items(self, items: Items, at: str, hidden: bool) -> None:
         sequence = items.kind in (b"list", b"tuple")
         for name, inner in zip(items.names, items.parts, strict=True):
-            where = f"{at}[{name}]" if sequence else below(at, str(name))
+            where = f"{at}[{name}]" if sequence else below(at, self._text(str(name)))
             self.part(inner, where, hidden or looks_secret(name))
 
     def _leaf(self, leaf: Leaf) -> str:
         value = leaf.value
+        if isinstance(value, enum.Enum):
+            return f"{type_name(type(value))}.{value.name}"
         if value is None or isinstance(value, (bool, int, float, str, PurePath)):
-            return self._text(repr(value) if isinstance(value, str) else str(value), leaf)
+            return self._text(str(value), leaf)
         return f"{type_name(type(value))} {blake3(leaf.code).hexdigest()[:12]}"
 
     def _text(self, text: str, leaf: Leaf | None = None) -> str:
-        if any(secret in text for secret in self._secrets):
+        if holds_secret(text, self._secrets):
             return SECRET
-        text = _URL_WITH_PASSWORD.sub(r"\1:***@", text)
+        text = redacted(text)
+        if leaf is not None and isinstance(leaf.value, str):
+            text = repr(text)
         if len(text) > _LONGEST:
             mark = blake3(leaf.code if leaf else text.encode()).hexdigest()[:12]
             text = f"{text[:_LONGEST]}… {mark}"

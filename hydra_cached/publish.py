@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -18,6 +18,7 @@ from hydra_cached.keys.code.freshness import LoadedCode
 from hydra_cached.keys.content import content_digest
 from hydra_cached.keys.files import FileDigests
 from hydra_cached.keys.key import Stage
+from hydra_cached.secrets import named_in_environment
 from hydra_cached.shelf import Shelf
 
 log = logging.getLogger("hydra_cached.publish")
@@ -59,6 +60,7 @@ class Publisher:
         options: the cache's options.
         files: digests of declared files.
         facts: what else a manifest says, for a stage's frame (targets, policy, times).
+        secrets: texts that must not be shown; more may come.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class Publisher:
         options: CacheOptions,
         files: FileDigests,
         facts: Callable[[Frame], Mapping[str, Any]],
+        secrets: Iterable[str],
     ) -> None:
         self._shelf = shelf
         self._options = options
         self._files = files
         self._facts = facts
+        self._secrets = secrets
         self._loaded = LoadedCode()
         self.writes = options.mode in (Mode.readwrite, Mode.refresh)
         self.written: set[str] = set()  # keys that this session wrote, which `refresh` may read again
@@ -218,7 +222,7 @@ class Publisher:
             stage,
             code=lambda name: call.fingerprints[name].parts,
             results={path: digest for path, digest in results.items() if digest},
-            secrets=call.secrets,
+            secrets=[*self._secrets, *named_in_environment()],
         )
         if frame.before is not None:
             parts["random state"] = random_state.digest(frame.before)

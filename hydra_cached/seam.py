@@ -28,7 +28,7 @@ from typing import Any, Protocol
 from omegaconf import OmegaConf
 
 from hydra_cached.errors import HydraCachedError, UnknownHydraError
-from hydra_cached.unresolved import NOTHING, Copies, Unresolved, environment_values
+from hydra_cached.unresolved import NOTHING, Copies, Environment, Unresolved
 
 EAGER_NODE = ("node", "args", "convert", "recursive", "partial")
 EAGER_CALL = ("_target_", "_partial_", "args", "kwargs", "full_key")
@@ -341,13 +341,13 @@ class Seam:
             return False
         return True
 
-    def secrets(self, visit: Visit) -> list[str]:
-        """Values of the environment variables that a config refers to (``${oc.env:NAME}``).
+    def secrets(self, visit: Visit) -> tuple[str, ...]:
+        """Texts in a call's config that came from environment variables (``${oc.env:NAME}``).
 
         Args:
-            visit: of a node of the config; all that it could refer to is looked through.
+            visit: the call's root.
         """
-        return [*visit.before.secrets, *environment_values(visit.node._get_root())]
+        return Environment(visit.node).texts() if self.lazy else visit.before.secrets
 
     def isolated(self) -> bool:
         """Whether targets get private copies of config arguments now (Hydra 1.4)."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 _NODE_REFERENCE = re.compile(r"\$\{(\.*[^:{}$\s]+)\}")
 _ENVIRONMENT = re.compile(r"oc\.env\s*:\s*['\"]?([A-Za-z_][A-Za-z0-9_]*)")
@@ -25,7 +25,7 @@ class Unresolved:
 
     Args:
         aliases: ``id`` of a node that was an interpolation of a container, to that container.
-        secrets: values of environment variables that it referred to.
+        secrets: texts in it that came from environment variables.
     """
 
     aliases: Mapping[int, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Copies:
     """
 
     def __init__(self, config: Any) -> None:
-        self._secrets = tuple(environment_values(config))
+        self._environment = Environment(config)
         self._references = [(*reference, _shadow(reference[2], 0)) for reference in _references_in(config)]
 
     def resolved(self) -> Unresolved:
@@ -51,7 +51,7 @@ class Copies:
         aliases: dict[int, Any] = {}
         for parent, key, target, shadow in self._references:
             _note_aliases(parent._get_node(key), target, shadow, aliases)
-        return Unresolved(aliases, self._secrets)
+        return Unresolved(aliases, self._environment.texts())
 
 
 Reference = tuple[Any, Any, Any]  # a container, a key in it, and the container that stands there by reference
@@ -135,15 +135,74 @@ def _step_to(parent: Any, reference: str) -> Any:
     return node
 
 
-def environment_values(node: Any) -> list[str]:
-    """Values of the environment variables that a config refers to (``${oc.env:NAME}``)."""
-    found: set[str] = set()
-    pending = [node]
-    while pending:
-        for _, child in _items(pending.pop()):
-            if isinstance(child, (DictConfig, ListConfig)) and not child._is_interpolation():
-                pending.append(child)
-            elif isinstance(text := child._value(), str):
-                for name in _ENVIRONMENT.findall(text):
-                    found.update(value for value in (os.environ.get(name),) if value)
-    return sorted(found)
+class Environment:
+    """What a config takes from environment variables (``${oc.env:NAME}``), itself or through other nodes.
+
+    Args:
+        config: a container that is not resolved yet.
+    """
+
+    def __init__(self, config: Any) -> None:
+        self._values: set[str] = set()
+        self._places: list[tuple[Any, Any]] = []  # a container, and a key in it whose value comes from there
+        self._pending = [config]
+        self._asked: dict[int, tuple[Any, bool]] = {}
+        seen: dict[int, Any] = {}
+        while self._pending:
+            container = self._pending.pop()
+            if id(container) in seen:
+                continue
+            seen[id(container)] = container
+            for key, child in _items(container):
+                if self._is_from_environment(child):
+                    self._places.append((container, key))
+                elif isinstance(child, (DictConfig, ListConfig)) and not child._is_interpolation():
+                    self._pending.append(child)
+
+    def texts(self) -> tuple[str, ...]:
+        """The variables' values and what was made of them, to be asked once the config is resolved.
+
+        On Hydra 1.4, which resolves nothing, this evaluates what Hydra is about to evaluate.
+        """
+        found = set(self._values)
+        for container, key in self._places:
+            try:
+                found.update(_texts_in(container[key]))
+            except Exception:
+                continue  # Hydra will say what is wrong with it
+        return tuple(sorted(found))
+
+    def _is_from_environment(self, node: Any) -> bool:
+        text = node._value()
+        if not isinstance(text, str) or "${" not in text:
+            return False
+        if id(node) not in self._asked:
+            self._asked[id(node)] = node, False  # for what refers to itself
+            self._asked[id(node)] = node, self._looks_at(text, node._get_parent())
+        return self._asked[id(node)][1]
+
+    def _looks_at(self, text: str, parent: Any) -> bool:
+        names = _ENVIRONMENT.findall(text)
+        found = "oc.env" in text
+        if text.count("oc.env") > len(names):
+            names = list(os.environ)  # a name is computed: it may be any
+        self._values.update(os.environ.get(name, "") for name in names)
+        for reference in _NODE_REFERENCE.findall(text):
+            try:
+                target = _step_to(parent, reference)
+            except Exception:
+                continue  # Hydra's own resolving will say what is wrong with it
+            if isinstance(target, (DictConfig, ListConfig)) and not target._is_interpolation():
+                self._pending.append(target)
+            elif target is not None and self._is_from_environment(target):
+                found = True
+        return found
+
+
+def _texts_in(value: Any) -> list[str]:
+    if isinstance(value, (DictConfig, ListConfig)):
+        value = OmegaConf.to_container(value)
+    if isinstance(value, (dict, list, tuple)):
+        inner = [*value.values(), *value] if isinstance(value, dict) else value
+        return [text for each in inner for text in _texts_in(each)]
+    return [] if value is None or isinstance(value, bool) else [str(value)]
