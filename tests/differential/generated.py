@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+import itertools
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from differential_targets import (
@@ -120,9 +121,13 @@ class Taste:
     targets: tuple[str, ...] = tuple(TARGETS)
     odd: bool = True  # things that raise, cannot be cached, or come from outside
     links: bool = True
+    recursive_false: bool = True
 
 
 DOCILE_TASTE = Taste(tuple(DOCILE), odd=False)
+
+
+PLAIN_TASTE = Taste(tuple(DOCILE), odd=False, recursive_false=False)
 
 
 @st.composite
@@ -149,7 +154,7 @@ def modes(draw: Any, taste: Taste, *, node: bool) -> dict[str, Any]:
     if draw(st.integers(0, 3)) == 0:
         found["_convert_"] = draw(converts)
     if draw(st.integers(0, 5)) == 0:
-        found["_recursive_"] = draw(st.booleans())
+        found["_recursive_"] = draw(st.booleans()) or not taste.recursive_false
     if node and draw(st.integers(0, 7)) == 0:
         found["_partial_"] = draw(st.booleans())
     if taste.odd and draw(st.integers(0, 60)) == 0:
@@ -254,7 +259,7 @@ def _reference(path: tuple[Any, ...], other: tuple[Any, ...], ref: Ref) -> str:
 def overrides(draw: Any, taste: Taste) -> dict[str, Any]:
     if draw(st.integers(0, 2)):
         return {}
-    plain = Taste(taste.targets, odd=taste.odd and not LAZY, links=False)
+    plain = replace(taste, odd=taste.odd and not LAZY, links=False)
     found: dict[str, Any] = {}
     for name in draw(st.lists(st.sampled_from([*KEYS, *KEYS, "root", "one"]), unique=True, max_size=2)):
         if taste.odd and draw(st.integers(0, 1)):
@@ -270,6 +275,33 @@ def overrides(draw: Any, taste: Taste) -> dict[str, Any]:
     return found
 
 
+special_keys = st.lists(
+    st.dictionaries(
+        st.sampled_from(["_cache_result_", "_not_deterministic_", "_cache_version_", "_cache_ignore_"]),
+        st.booleans(),
+        max_size=2,
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def with_special_keys(tree: Any, keys: list[dict[str, bool]]) -> Any:
+    """The same config with special keys in its nodes, one after the other."""
+    waiting = itertools.cycle(keys)
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            found = {name: walk(item) for name, item in value.items()}
+            for key, yes in next(waiting).items() if "_target_" in value else ():
+                # What is ignored must not matter: a parameter that is not there.
+                found[key] = (["no_such_parameter"] if yes else []) if key == "_cache_ignore_" else yes
+            return found
+        return type(value)(walk(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+    return walk(tree)
+
+
 @st.composite
 def scenarios(draw: Any, taste: Taste | None = None) -> Scenario:
     """Any call of ``instantiate``."""
@@ -280,7 +312,7 @@ def scenarios(draw: Any, taste: Taste | None = None) -> Scenario:
     form = draw(st.sampled_from(["plain", "config", "config", "struct", "readonly"]))
     args: tuple[Any, ...] = ()
     if draw(st.integers(0, 5)) == 0:
-        plain = Taste(taste.targets, odd=False, links=False)
+        plain = replace(taste, odd=False, links=False)
         each = st.one_of(trees(plain, 1), objects_in_calls) if taste.odd else trees(plain, 1)
         args = tuple(draw(st.lists(each, max_size=2)))
     at: tuple[Any, ...] = ()

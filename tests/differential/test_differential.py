@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from generated import DOCILE_TASTE, Scenario, scenarios
+from generated import (
+    DOCILE_TASTE,
+    PLAIN_TASTE,
+    Scenario,
+    scenarios,
+    special_keys,
+    with_special_keys,
+)
 from harness import all_kept, caching, hydra_is_itself, is_subsequence, run
 from hypothesis import HealthCheck, given, settings
 
@@ -92,6 +100,18 @@ def test_results_of_other_configs_are_never_served(scenario: Scenario) -> None:
     for _ in range(2):
         with caching(_crowd, share="none"):
             assert run(scenario).result == alone.result
+
+
+@bounded
+@given(scenarios(PLAIN_TASTE), special_keys)
+def test_special_keys_never_reach_a_target(scenario: Scenario, keys: list[dict[str, bool]]) -> None:
+    """A config with special keys gives what it gives without them, cold, warm and with ``mode: off``."""
+    alone = run(scenario)
+    special = replace(scenario, tree=with_special_keys(scenario.tree, keys))
+    store = MemoryStore()
+    for options in ({}, {}, {"mode": "off"}, {"mode": "refresh"}, {"mode": "readonly"}):
+        with caching(store, share="none", **options):
+            assert run(special).result == alone.result
 
 
 @settings(bounded, max_examples=max(10, EXAMPLES // 5))
