@@ -491,6 +491,8 @@ class Failure(Exception):
 
 @dataclasses.dataclass(init=False)
 class Queue(collections.deque):
+    """Over a C type. (Without a docstring, dataclasses of Python 3.10 asks for a signature that there is not.)"""
+
     x: int = 1
 
 
