@@ -65,8 +65,9 @@ class Visit:
 
     @property
     def path(self) -> str:
-        """Hydra's full key of the node."""
-        return str(self.node._get_full_key(None) or "")
+        """Where the node stands in its config, as in ``model.layers[0]``; Hydra's messages say ``layers0``."""
+        parent, key = self.node._get_parent(), self.node._key()
+        return str((self.node if parent is None else parent)._get_full_key(key) or "")
 
     @property
     def overrides(self) -> Mapping[str, Any]:

@@ -80,6 +80,11 @@ def is_container(value: Any) -> bool:
     return OmegaConf.is_config(value) or type(value) in (dict, list, tuple)
 
 
+def is_sequence(value: Any) -> bool:
+    """Whether it is a list or tuple to Hydra."""
+    return is_container(value) and not is_mapping(value)
+
+
 def item_missing(container: Any, key: Any) -> bool:
     """Whether a container's item is a mandatory value that was not given."""
     if OmegaConf.is_config(container):

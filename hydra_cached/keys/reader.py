@@ -40,7 +40,13 @@ from hydra_cached.keys.configs import (
     wrapped_names,
 )
 from hydra_cached.keys.key import MISSING, Items, Leaf, Part, Stage
-from hydra_cached.keys.special import SPECIAL_KEYS, SpecialKeyError, SpecialKeys, read_special_keys
+from hydra_cached.keys.special import (
+    SPECIAL_KEYS,
+    SpecialKeyError,
+    SpecialKeys,
+    declared_files,
+    read_special_keys,
+)
 
 _MODES = (TARGET, CONVERT, RECURSIVE, PARTIAL, "_isolate_")
 
@@ -178,7 +184,7 @@ class Reader:
             special = read_special_keys(node, path)
             names = [target_name(node.get(TARGET, None))]
             params = self._params(node, path, modes, special, partial, args)
-            file_names = _file_names(node, special)
+            file_names = declared_files(node, special, path)
             files = {name: self._files(path) for name, path in file_names.items()}
         except SpecialKeyError:
             raise
@@ -314,18 +320,6 @@ class Reader:
                     return (), "", False, f"the code of {name} cannot be read: {_first_line(error)}"
                 # Named in a parameter, and perhaps never looked for; its name counts with the parameter.
         return tuple(digests), "+".join(digests.values()), marked, None
-
-
-def _file_names(node: Overlay, special: SpecialKeys) -> dict[str, str]:
-    """Where the declared files are: a name is that of a parameter, which names one file or several, or a path."""
-    found: dict[str, str] = {}
-    for name in special.files:
-        value = node.get(name, name)
-        if is_container(value) and not is_mapping(value):
-            found.update((f"{name}[{at}]", str(value[at])) for at in range(len(value)))
-        else:
-            found[name] = str(value)
-    return found
 
 
 def _first_line(error: BaseException) -> str:

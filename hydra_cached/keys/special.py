@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from hydra_cached.errors import HydraCachedError
-from hydra_cached.keys.configs import Overlay
+from hydra_cached.keys.configs import Overlay, is_mapping, is_sequence
 
 RESULT, NOT_DETERMINISTIC = "_cache_result_", "_not_deterministic_"
 VERSION, IGNORE, FILES = "_cache_version_", "_cache_ignore_", "_cache_files_"
@@ -58,7 +59,7 @@ def read_special_keys(node: Overlay, path: str) -> SpecialKeys:
     lists = {}
     for key in (IGNORE, FILES):
         value = given.get(key, ())
-        if isinstance(value, (str, int, float)) or not all(isinstance(item, str) for item in value):
+        if not is_sequence(value) or not all(isinstance(item, str) for item in value):
             raise SpecialKeyError(path, key, f"must be a list of names, not {value!r}")
         lists[key] = tuple(value)
     return SpecialKeys(
@@ -68,3 +69,31 @@ def read_special_keys(node: Overlay, path: str) -> SpecialKeys:
         ignore=lists[IGNORE],
         files=lists[FILES],
     )
+
+
+def declared_files(node: Overlay, special: SpecialKeys, path: str) -> dict[str, str]:
+    """Where the declared files are, by the names under which they are declared.
+
+    A name is that of a parameter, which names one file or several, or a path. A parameter that is null declares
+    nothing.
+
+    Raises:
+        SpecialKeyError: a parameter is no path.
+    """
+    found: dict[str, Any] = {}
+    for name in special.files:
+        value = node.get(name, name)
+        if is_sequence(value):
+            found.update((f"{name}[{at}]", value[at]) for at in range(len(value)))
+        elif value is not None:
+            found[name] = value
+    for name, value in found.items():
+        if not isinstance(value, (str, os.PathLike)):
+            raise SpecialKeyError(path, FILES, f"{name} is {_described(value)}, not a path")
+    return {name: os.fsdecode(value) for name, value in found.items()}
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    return "a mapping" if is_mapping(value) else f"a {type(value).__name__}"
