@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import warnings
 from collections.abc import Iterator
@@ -179,3 +180,25 @@ def test_a_target_that_begins_a_session(tmp_path: Path) -> None:
             node = {"_target_": f"{HERE}.begins_a_session", "directory": str(tmp_path / "inner")}
             assert instantiate({"_target_": f"{HERE}.Tree", "value": node}).value == [2, 2]
         assert calls() == ["add", "Tree"]
+
+
+def test_a_task_that_outlives_its_session(tmp_path: Path) -> None:
+    """What was started within a session and goes on after its end is served by none, nor by the dead one."""
+    node = {"_target_": f"{HERE}.add", "a": 1}
+
+    async def later(go: asyncio.Event) -> Any:
+        await go.wait()
+        return [instantiate(node), instantiate(node)]
+
+    async def main() -> None:
+        go = asyncio.Event()
+        with activate(tmp_path / "a", min_seconds=0) as first:
+            task = asyncio.create_task(later(go))
+            await asyncio.sleep(0)
+        with activate(tmp_path / "b", min_seconds=0) as second:
+            go.set()
+            assert await task == [2, 2]
+        assert not first.events
+        assert [event.kind.value for event in second.events] == ["run", "hit"]
+
+    asyncio.run(main())

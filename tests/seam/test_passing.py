@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from seam_targets import HERE, OLD, IncompatibleWithOmegaConf, Tree, Uncopyable, calls
 
+import hydra_cached
 from hydra_cached import activate
 
 Twice = Callable[..., list[Any]]
@@ -281,3 +282,56 @@ def test_results_can_be_changed(twice: Twice) -> None:
             assert result.kwargs["a"].b == [1]
             result.kwargs["a"].b.append(2)
     assert config.a.b == [1]
+
+
+def test_nodes_of_the_call_are_told_apart(twice: Twice) -> None:
+    """Nodes that are passed at the call live for one visit; none is taken for another that stood at its address."""
+    nodes = [{"_target_": f"{HERE}.{name}", "a": at} for at in range(12) for name in ("add", "first")]
+    expected = [value for at in range(12) for value in (at + 1, at)]
+    for result in twice({"_target_": f"{HERE}.target"}, items=nodes):
+        assert list(result[2]["items"]) == expected
+    for result in twice({"deep": {}}, deep={"items": nodes}):
+        assert list(result["deep"]["items"]) == expected
+
+
+def test_interpolations_are_not_resolved_in_place(twice: Twice) -> None:
+    """Keeping a result that holds part of a config leaves its interpolations as Hydra alone does: 1.4 all of them,
+    1.3 those that are not reached by another interpolation."""
+    shared = {"b": 1, "c": "${.b}"}
+    node = {"_target_": f"{HERE}.Keeper", "_recursive_": False, "a": {"x": "${one}", "y": 1}}
+    for one in (shared, [shared], [[shared]], (shared,), [(shared,)]):
+        configs = [OmegaConf.create({"one": one, "node": node}) for _ in range(2)]
+        hydra_cached.instantiate(configs[0].node, cache="DISABLED")
+        plain = [OmegaConf.to_container(r.kwargs["a"], resolve=True) for r in twice(configs[1].node)]
+        assert plain[0] == plain[1]
+        alone, cached = (OmegaConf.to_container(config, resolve=False) for config in configs)
+        assert cached == alone
+        assert OLD or alone == OmegaConf.to_container(
+            OmegaConf.create({"one": one, "node": node}), resolve=False
+        )
+
+
+def test_configs_in_results_keep_their_rules(twice: Twice) -> None:
+    """A struct config in a result stays one, and takes objects if it took them."""
+    config = OmegaConf.create(
+        {"_target_": f"{HERE}.Keeper", "a": {"x": 1, "d": {"_target_": f"{HERE}.first", "a": []}}}
+    )
+    for struct in (True, False):
+        OmegaConf.set_struct(config, struct)
+        found = set()
+        for result in twice(config):
+            passed = result.kwargs["a"]
+            passed.x = IncompatibleWithOmegaConf(1)
+            found.add((bool(OmegaConf.is_struct(passed)), passed.x.value))
+        assert len(found) == 1
+
+
+def test_partials_keep_their_own_place(twice: Twice) -> None:
+    """What fails in a partial object that is called later names the place where it stood, each time."""
+    partial = {"_target_": f"{HERE}.returns_function", "_partial_": True, "name": "rename"}
+    for made in twice({"here": partial, "there": {"below": partial}}):
+        if OLD and not targets.POLICY:
+            continue
+        for function, key in ((made.here, "here"), (made.there.below, "there.below")):
+            with pytest.raises(Exception, match=f"full_key: {key}$"):
+                function()
