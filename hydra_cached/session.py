@@ -11,12 +11,13 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any
 
 from hydra_cached import policy, random_state
 from hydra_cached.call import Call, Fingerprints, Frame, Outcome
+from hydra_cached.children import Children, Steps, outcome_of, recorded_targets
 from hydra_cached.config import CacheOptions, Mode
 from hydra_cached.errors import NotStorable, brief
 from hydra_cached.events import Event, Kind, Listener, Summary, summarise
@@ -32,8 +33,6 @@ from hydra_cached.seam import Failed, Run, Seam, Served, Story, Visit
 from hydra_cached.shelf import Found, Shelf
 
 log = logging.getLogger("hydra_cached.session")
-T = TypeVar("T")
-Steps = Generator[Run, Any, T]
 
 
 class Session:
@@ -72,6 +71,7 @@ class Session:
         if shelf is not None:
             self._publisher = Publisher(shelf, options, self._files, self._facts, self._secrets)
         self._had: set[str] = set()  # stages that were served or run, for counting what was saved once
+        self._children = Children(options, self._find, self._authorised)
         self._local = threading.local()
 
     def summary(self) -> Summary:
@@ -213,8 +213,8 @@ class Session:
 
         # Children: what stands for their results, as far as that can be known before Hydra builds them.
         results = None
-        if candidate and self._worth_tracing(stage, visit):
-            results = yield from self._identities(frame, visit, call)
+        if candidate and self._children.worth_tracing(stage, visit):
+            results = yield from self._children.identities(frame, visit, call)
             if results is not None:
                 # Look up: by what the children's results are, wherever they came from.
                 trace = stage.trace_key(lambda child: results[id(child)])
@@ -258,70 +258,6 @@ class Session:
         if callable(value) and not frame.stage.partial and (name := self._seam.canonical_name(value)):
             frame.resolved.add((frame.stage.target, name))
 
-    def _identities(self, frame: Frame, visit: Visit, call: Call) -> Steps[dict[int, bytes] | None]:
-        """What stands for the children's results; None if something does not, or not yet.
-
-        Children that have to run whatever is stored run here. Others are left to Hydra: an error of this stage's
-        own must not come after hours of work on its children. First all are had, then asked: while one is made,
-        it may change another that it shares.
-        """
-        stage = frame.stage
-        known = {id(child): self._known_child(child, visit, call) for child in stage.children}
-        absent = [child for child in stage.children if known[id(child)] is None]
-        if not all(child.unstable and not self.options.random_state for child in absent):
-            return None
-        ahead: list[tuple[Stage, Outcome | Failed | None]] = []
-        for child in absent:
-            if call.available(child) is None:
-                ahead.append((child, (yield from self._run_ahead(child, visit, call))))
-                if not isinstance(ahead[-1][1], Outcome):
-                    break
-        for child, answer in ahead:
-            if answer is not None:
-                frame.ready[child.shape].append(answer)
-            known[id(child)] = answer if isinstance(answer, Outcome) else None
-        results: dict[int, bytes] = {}
-        for child in stage.children:
-            outcome = call.available(child) or known[id(child)]
-            if outcome is not None and stage.aliased:
-                call.look_again(outcome)
-            if outcome is None or outcome.identity is None:
-                return None
-            results[id(child)] = outcome.identity
-        return results
-
-    def _known_child(self, child: Stage, visit: Visit, call: Call) -> Outcome | None:
-        """What is known of a child's result without running or loading anything."""
-        shared = call.available(child)
-        # A hit that restores the random state must come when its turn comes.
-        if shared is not None or child.unstable or self.options.random_state:
-            return shared
-        if child.partial:
-            inner = {id(each): self._known_child(each, visit, call) for each in child.children}
-            found = {at: outcome.identity for at, outcome in inner.items() if outcome is not None}
-            if len(found) < len(inner) or not all(found.values()):
-                return None
-            trace = child.trace_key(lambda each: found[id(each)] or b"") if inner else child.static_key
-            return Outcome(None, None, trace)
-        entry = self._find(child, child.static_key)
-        if entry is None or not self._authorised(child, _targets(entry), visit):
-            return None
-        return _known(entry)
-
-    def _run_ahead(self, child: Stage, visit: Visit, call: Call) -> Steps[Outcome | Failed | None]:
-        """Run a child before its turn; what comes of it, result or error, waits for its turn."""
-        source = child.source
-        answer = yield Run(visit.child(source.node, source.convert, source.recursive), whole=True)
-        return answer if isinstance(answer, Failed) else call.take_back(child)
-
-    def _worth_tracing(self, stage: Stage, visit: Visit) -> bool:
-        """Whether to find out what the children are before Hydra builds them."""
-        if not stage.children:
-            return False
-        if self.options.mode is Mode.refresh and not stage.unstable:
-            return False
-        return not stage.has_missing and self._authorised(stage, (), visit)
-
     # Looking up.
 
     def _serve(self, stage: Stage, key: str, visit: Visit) -> Outcome | None:
@@ -330,7 +266,7 @@ class Session:
             return None
         start = time.perf_counter()
         found = self._find(stage, key)
-        if found is None or not self._authorised(stage, _targets(found), visit, found):
+        if found is None or not self._authorised(stage, recorded_targets(found), visit, found):
             return None
         try:
             value = found.load()
@@ -340,7 +276,7 @@ class Session:
             self._emit(Kind.DAMAGED, stage, key=found.key, reason=brief(error))
             return None
         seconds = time.perf_counter() - start
-        known = _known(found, value)
+        known = outcome_of(found, value)
         # What two hits have in common would have run once.
         saved = sum(cost for each, cost in known.costs.items() if each not in self._had)
         self._had.update(known.costs)
@@ -408,13 +344,3 @@ class Session:
                 listener(event)
             except Exception as error:
                 log.error("a listener failed: %s", brief(error))
-
-
-def _targets(found: Found) -> list[tuple[str, str]]:
-    return [(str(name), str(canonical)) for name, canonical in found.manifest.get("targets", ())]
-
-
-def _known(found: Found, value: Any = None) -> Outcome:
-    manifest = found.manifest
-    costs = {str(stage): float(seconds) for stage, seconds in manifest.get("costs", {}).items()}
-    return Outcome(value, manifest.get("content"), manifest.get("trace"), costs, frozenset(_targets(found)))

@@ -16,7 +16,7 @@ FLOORS = [
     ["keys", "stores"],
     ["policy", "shelf", "logs", "seam", "explain"],
     ["call", "object_cache", "inventory"],
-    ["publish"],
+    ["publish", "children"],
     ["session"],
     ["active"],
     ["api"],
