@@ -166,7 +166,9 @@ def modes(draw: Any, taste: Taste, *, node: bool) -> dict[str, Any]:
 def target_nodes(draw: Any, taste: Taste, depth: int) -> dict[str, Any]:
     node: dict[str, Any] = {"_target_": f"{HERE}.{draw(st.sampled_from(taste.targets))}"}
     if taste.odd and draw(st.integers(0, 50)) == 0:
-        node["_target_"] = draw(st.sampled_from(["", None, 3, "no_such_module.x", "???"]))
+        node["_target_"] = draw(
+            st.sampled_from(["", None, 3, "no_such_module.x", "???", Make("plain_class")])
+        )
     node.update(draw(modes(taste, node=True)))
     names = draw(st.lists(st.sampled_from(KEYS), unique=True, max_size=3))
     for name in names:
