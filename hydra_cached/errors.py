@@ -54,6 +54,18 @@ class DamagedEntry(HydraCachedError):
     """A stored entry is not what was stored: truncated, changed, of a foreign version, or unreadable."""
 
 
+class ForeignEntry(DamagedEntry):
+    """What lies in an entry's place is whole and not ours: of another format version, or somebody's file."""
+
+
+class UntrustedEntry(DamagedEntry):
+    """An entry may be somebody else's: it belongs to another user, or is not signed with a key that is known."""
+
+
+class UntrustedRoot(HydraCachedError):
+    """Others can write to the cache's directory, so that they could run code in this process."""
+
+
 class StrictError(HydraCachedError):
     """With ``strict``: a result that policy says to keep could not be kept."""
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra_cached.errors import DamagedEntry, HydraCachedError
-from hydra_cached.shelf import LINK
-from hydra_cached.stores.base import Store
+from hydra_cached.stores.base import LINK, Store
 from hydra_cached.stores.serializers import load
 
 

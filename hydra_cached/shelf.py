@@ -11,10 +11,9 @@ from blake3 import blake3
 
 from hydra_cached.errors import DamagedEntry, NotStorable
 from hydra_cached.keys.canonical import type_name
-from hydra_cached.stores.base import Entry, Manifest, Payload, Store
+from hydra_cached.stores.base import LINK, Entry, Manifest, Payload, Store
 from hydra_cached.stores.serializers import dump, load
 
-LINK = "link"  # in a manifest without payload: the key that it stands for
 RECENT = "recent"  # in a manifest without payload: parts of a target's youngest entries
 NOTE = "note"  # in a manifest without payload: a short text
 

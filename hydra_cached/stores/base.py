@@ -9,6 +9,8 @@ from typing import Any, Protocol
 Manifest = dict[str, Any]
 Buffer = bytes | bytearray | memoryview
 
+LINK = "link"  # in a manifest without payload: the key that it stands for
+
 
 @dataclass(frozen=True)
 class Payload:
@@ -19,12 +21,14 @@ class Payload:
         stream: its in-band bytes.
         buffers: its out-of-band buffers (PEP 574), in the order in which the serializer gave them.
         named: classes and functions that it refers to by name, as far as they were seen; not kept with it.
+        digest: what ``entry.digest_of`` gives for it, where that was computed from these very bytes.
     """
 
     format: str
     stream: Buffer
     buffers: Sequence[Buffer] = ()
     named: Sequence[Any] = field(default=(), compare=False)
+    digest: str | None = field(default=None, compare=False)
 
     @property
     def size(self) -> int:
@@ -56,7 +60,8 @@ class Store(Protocol):
         """The entry under a key, or None.
 
         Raises:
-            DamagedEntry: what lies there is not what was stored. The store has set it aside by then.
+            DamagedEntry: what lies there is not what was stored, and has been set aside as far as that could be
+                done; or it is somebody else's, and was left alone (``ForeignEntry``, ``UntrustedEntry``).
             OSError: the store cannot be read.
         """
 
@@ -64,7 +69,8 @@ class Store(Protocol):
         """Store an entry, at once and whole; returns its size in bytes.
 
         Raises:
-            OSError: the store cannot be written; nothing of the entry is visible then.
+            OSError: the store cannot be written, or something foreign is in the entry's place; nothing of the
+                entry is visible then.
         """
 
     def delete(self, key: str) -> bool:

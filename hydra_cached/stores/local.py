@@ -7,23 +7,46 @@ directory, unique across hosts, is flushed to the disk and then renamed, so a re
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import re
 import socket
+import stat
+import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from hydra_cached.errors import DamagedEntry
-from hydra_cached.stores.base import Entry
-from hydra_cached.stores.entry import CHECKED_ALWAYS, pack, unpack
+from hydra_cached.errors import DamagedEntry, ForeignEntry, UntrustedEntry
+from hydra_cached.stores.base import Entry, Manifest
+from hydra_cached.stores.entry import CHECKED_ALWAYS, HEADER, manifest_end, pack, read_manifest, unpack
+from hydra_cached.stores.trust import PRIVATE, Access, check_root, foreign_hand
 
 _KEY = re.compile(r"[0-9a-f]{16,}")
-_OURS = {"CACHEDIR.TAG", ".gitignore", "entries"}
+_OURS = {"CACHEDIR.TAG", ".gitignore", "entries", "leases", "used"}
 _CACHEDIR_TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This directory holds results that hydra-cached can compute again. See https://bford.info/cachedir/
 """
+_READ = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)  # a planted pipe must not hang us
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What the directory says of a file.
+
+    Args:
+        key: the entry's key.
+        size: bytes of the file.
+        changed: when it came to be there, seconds since 1970.
+    """
+
+    key: str
+    size: int
+    changed: float
 
 
 class LocalStore:
@@ -31,10 +54,29 @@ class LocalStore:
 
     Args:
         root: the directory.
+        access: whose entries are read, and the modes of what is made. By default a root that others can write to
+            raises ``UntrustedRoot`` when it is first read from or written to.
+        mapped: map large entries instead of reading them. What is mapped changes when its file is written to.
+        thorough: check all of every entry at every read.
+        repairs: set damaged entries aside.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        access: Access = PRIVATE,
+        *,
+        mapped: bool = True,
+        thorough: bool = False,
+        repairs: bool = True,
+    ) -> None:
         self.root = Path(root).absolute()
+        self.access = access
+        self._mapped = mapped
+        self._thorough = thorough
+        self._repairs = repairs
+        self._admitted = False
+        self._said: set[str] = set()
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
@@ -49,22 +91,33 @@ class LocalStore:
             raise ValueError(f"{key!r} is not a key: a key is a string of hex digits")
         return self.root / "entries" / key[:2] / key
 
+    def admit(self) -> None:
+        """Make sure that the directory, or where it would be made, can be trusted as far as it must be.
+
+        Raises:
+            UntrustedRoot: others can write to it.
+        """
+        if not self.access.others:
+            check_root(self.root)
+
     def get(self, key: str) -> Entry | None:
         path = self.path(key)
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(path, _READ)
         except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             status = os.fstat(descriptor)
-            if status.st_size <= CHECKED_ALWAYS:
-                with open(descriptor, "rb", closefd=False) as file:
-                    # A bytearray, because arrays that come back must be writable as they were.
-                    data = memoryview(bytearray(file.read()))
-            else:
-                data = memoryview(mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_COPY))
+            self._admit(status)
+            data = self._data(descriptor, status)
             # The time of the last write is set when an entry is published; any later write changes it.
-            return unpack(data, check=status.st_mtime_ns != _published_time(status.st_size))
+            touched = status.st_mtime_ns != _published_time(status.st_size)
+            return unpack(data, key, check=touched or self._thorough)
+        except ForeignEntry as foreign:
+            self._leave_alone(path, foreign)
+            return None
+        except UntrustedEntry as problem:
+            raise UntrustedEntry(f"{path}: {problem}") from None
         except DamagedEntry as damage:
             done = "; it was set aside" if self._set_aside(path, status) else ""
             raise DamagedEntry(f"{path}: {damage}{done}") from damage
@@ -74,17 +127,18 @@ class LocalStore:
     def put(self, key: str, entry: Entry) -> int:
         path = self.path(key)
         self._make_room(path.parent)
+        self._make_way(key)
         temporary = path.parent / f".{key[:16]}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "wb", buffering=0) as file:
-                for piece in pack(entry):
+            with open(self.access.create(temporary), "wb", buffering=0) as file:
+                for piece in pack(entry, key):
                     view = memoryview(piece)
                     while view.nbytes:
                         view = view[file.write(view) :]
-                size = os.fstat(descriptor).st_size
-                os.fsync(descriptor)
-            os.utime(temporary, ns=(_published_time(size), _published_time(size)))
+                size = os.fstat(file.fileno()).st_size
+                os.fsync(file.fileno())
+            # Cleaners of scratch space go by the time of last access: that is now.
+            os.utime(temporary, ns=(time.time_ns(), _published_time(size)))
             temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -102,32 +156,105 @@ class LocalStore:
     def keys(self) -> Iterator[str]:
         for shard in _names(self.root / "entries"):
             for name in _names(self.root / "entries" / shard):
-                if _KEY.fullmatch(name) and name[:2] == shard:
+                if _is_entry(shard, name):
                     yield name
+
+    def stats(self) -> Iterator[Stat]:
+        """What the directory says of each entry, without opening any."""
+        for shard in _names(self.root / "entries"):
+            for name in _names(self.root / "entries" / shard):
+                if _is_entry(shard, name):
+                    with contextlib.suppress(FileNotFoundError):
+                        status = os.stat(self.root / "entries" / shard / name)
+                        yield Stat(name, status.st_size, status.st_ctime)
+
+    def manifest(self, key: str) -> Manifest | None:
+        """An entry's manifest, read without its payload and without repairing anything; None if it is gone.
+
+        Raises:
+            DamagedEntry: it cannot be read.
+        """
+        try:
+            descriptor = os.open(self.path(key), _READ)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ForeignEntry("it is not a file")
+            with open(descriptor, "rb", closefd=False) as file:
+                head = file.read(HEADER)
+                wanted = min(manifest_end(memoryview(head)), status.st_size) - len(head)
+                head += file.read(max(0, wanted))
+            return read_manifest(memoryview(head), status.st_size)[0]
+        finally:
+            os.close(descriptor)
+
+    def _admit(self, status: os.stat_result) -> None:
+        """Refuse what is no file of an entry's, and, where this cache is one user's own, what others made."""
+        if not self._admitted:
+            self.admit()
+            self._admitted = True
+        if not stat.S_ISREG(status.st_mode):
+            raise ForeignEntry("it is not a file")
+        if not self.access.others and (problem := foreign_hand(status)):
+            raise UntrustedEntry(f"{problem}, and this cache is not shared")
+
+    def _data(self, descriptor: int, status: os.stat_result) -> memoryview:
+        if self._mapped and status.st_size > CHECKED_ALWAYS:
+            return memoryview(mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_COPY))
+        # A bytearray, because arrays that come back must be writable as they were.
+        data = memoryview(bytearray(status.st_size))
+        length = 0
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            while count := file.readinto(data[length:]):
+                length += count
+        return data[:length]
+
+    def _leave_alone(self, path: Path, foreign: ForeignEntry) -> None:
+        """Say once of each foreign version, and of each foreign file, that it is there."""
+        about = str(foreign) if str(foreign).startswith("it has") else str(path)
+        if about not in self._said:
+            self._said.add(about)
+            raise ForeignEntry(f"{path}: {foreign}; it was left alone") from foreign
 
     def _set_aside(self, path: Path, status: os.stat_result) -> bool:
         """Move a damaged file away, unless another one has taken its place meanwhile."""
         with contextlib.suppress(OSError):
-            if os.path.samestat(path.stat(), status):
+            if self._repairs and os.path.samestat(path.stat(), status):
                 path.replace(path.with_name(f"{path.name}.damaged"))
                 return True
         return False
 
+    def _make_way(self, key: str) -> None:
+        """Refuse to write over what is not ours."""
+        try:
+            self.manifest(key)
+        except ForeignEntry as foreign:
+            path = str(self.path(key))
+            raise FileExistsError(errno.EEXIST, f"not written over, because {foreign}", path) from None
+        except (DamagedEntry, OSError):
+            pass
+
     def _make_room(self, directory: Path) -> None:
-        if directory.is_dir():
-            return
-        if not self.root.is_dir():
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Where there are other things, backups and git must not be told to leave them out.
-        if _OURS.issuperset(os.listdir(self.root)):
-            for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
-                with (
-                    contextlib.suppress(FileExistsError),
-                    open(self.root / name, "x", opener=_private) as file,
-                ):
-                    file.write(text)
-        for each in (directory.parent, directory):
-            each.mkdir(mode=0o700, exist_ok=True)
+        if not directory.is_dir():
+            self.access.make_directories(self.root)
+            # Where there are other things, backups and git must not be told to leave them out.
+            if _OURS.issuperset(os.listdir(self.root)):
+                for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
+                    with contextlib.suppress(FileExistsError), open(self._new(name), "w") as file:
+                        file.write(text)
+        if not self._admitted:
+            self.admit()
+            self._admitted = True
+        self.access.make_directories(directory)
+
+    def _new(self, name: str) -> int:
+        return self.access.create(self.root / name)
+
+
+def _is_entry(shard: str, name: str) -> bool:
+    return _KEY.fullmatch(name) is not None and name[:2] == shard
 
 
 def _names(directory: Path) -> list[str]:
@@ -136,10 +263,6 @@ def _names(directory: Path) -> list[str]:
         return sorted(os.listdir(directory))
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _published_time(size: int) -> int:

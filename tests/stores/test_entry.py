@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import pickle
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hydra_cached.errors import DamagedEntry
+from hydra_cached.errors import DamagedEntry, ForeignEntry
 from hydra_cached.stores.base import Entry, Payload
 from hydra_cached.stores.entry import (
     ALIGNMENT,
@@ -21,10 +22,12 @@ from hydra_cached.stores.entry import (
     HEADER,
     MAGIC,
     VERSION,
+    digest_of,
     pack,
     read_manifest,
     unpack,
 )
+from hydra_cached.stores.serializers import PICKLE, dump, load
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "entries"
 BIG = CHECKED_ALWAYS + 12_345
@@ -35,12 +38,15 @@ JSON = st.recursive(
 )
 
 
+KEY = "cd" * 32
+
+
 def packed(entry: Entry) -> bytes:
-    return b"".join(bytes(piece) for piece in pack(entry))
+    return b"".join(bytes(piece) for piece in pack(entry, KEY))
 
 
 def read(data: bytes, check: bool = True) -> Entry:
-    return unpack(memoryview(bytearray(data)), check=check)
+    return unpack(memoryview(bytearray(data)), KEY, check=check)
 
 
 def plain(entry: Entry) -> Any:
@@ -66,7 +72,9 @@ def shapes() -> list[Any]:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.dictionaries(st.text(max_size=5).filter(lambda name: name != "payload"), JSON, max_size=4),
+    st.dictionaries(
+        st.text(max_size=5).filter(lambda name: name not in ("key", "payload")), JSON, max_size=4
+    ),
     st.none()
     | st.tuples(st.text(max_size=5), st.binary(max_size=200), st.lists(st.binary(max_size=200), max_size=6)),
 )
@@ -104,8 +112,9 @@ def test_every_flipped_bit_is_noticed(entry: Entry) -> None:
         for mask in (1, 0x80, 0xFF):
             wrong = bytearray(data)
             wrong[at] ^= mask
-            with pytest.raises(DamagedEntry):
+            with pytest.raises(DamagedEntry) as caught:
                 read(bytes(wrong))
+            assert not isinstance(caught.value, ForeignEntry)  # foreign entries are not repaired
 
 
 @pytest.mark.parametrize("entry", shapes())
@@ -136,10 +145,10 @@ def test_large_entries_notice_damage_everywhere() -> None:
         wrong = bytearray(data)
         wrong[at] ^= 1
         with pytest.raises(DamagedEntry):
-            unpack(memoryview(wrong))
+            unpack(memoryview(wrong), KEY)
     for length in [*range(300), *range(300, len(data), 99_991), len(data) - 1]:
         with pytest.raises(DamagedEntry):
-            unpack(memoryview(data)[:length], check=False)
+            unpack(memoryview(data)[:length], KEY, check=False)
 
 
 def test_without_check_only_large_payloads_are_trusted() -> None:
@@ -147,7 +156,7 @@ def test_without_check_only_large_payloads_are_trusted() -> None:
     small = bytearray(packed(Entry({"n": 1}, Payload("f", b"s", [b"x" * 1000]))))
     small[-1] ^= 1
     with pytest.raises(DamagedEntry):
-        unpack(memoryview(small), check=False)
+        unpack(memoryview(small), KEY, check=False)
     large = packed(Entry({"n": 1}, Payload("f", b"s", [b"x" * BIG])))
     _, end = read_manifest(memoryview(large))
     start = end + -end % ALIGNMENT
@@ -155,19 +164,21 @@ def test_without_check_only_large_payloads_are_trusted() -> None:
         wrong = bytearray(large)
         wrong[at] ^= 1
         with pytest.raises(DamagedEntry):
-            unpack(memoryview(wrong), check=False)
+            unpack(memoryview(wrong), KEY, check=False)
     wrong = bytearray(large)
     wrong[-1] ^= 1
-    assert unpack(memoryview(wrong), check=False).payload is not None
+    assert unpack(memoryview(wrong), KEY, check=False).payload is not None
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"HYDCACHE", b"not an entry", b"\x80\x05N.", b"{}", bytes(64), b"x" * 5000]
 )
-def test_foreign_files_are_reported(data: bytes) -> None:
-    """Files of somebody else's are no entries."""
-    with pytest.raises(DamagedEntry):
+def test_what_is_no_entry_is_reported(data: bytes) -> None:
+    """Files of somebody else's are foreign; what a crash may leave of an entry of ours is damaged."""
+    with pytest.raises(DamagedEntry) as caught:
         read(data)
+    ours = b"HYDCACHE".startswith(data[:8]) or not data.strip(b"\0")
+    assert isinstance(caught.value, ForeignEntry) is not ours
 
 
 def sealed(
@@ -182,10 +193,41 @@ def sealed(
 def test_foreign_versions_are_reported_with_their_number() -> None:
     """An entry of another format version is not read, and the message says which version it has."""
     for version in (0, 2, 7, 2**32 - 1):
-        with pytest.raises(DamagedEntry, match=f"version {version}"):
+        with pytest.raises(ForeignEntry, match=f"version {version}"):
             read(sealed(version, {}))
-    with pytest.raises(DamagedEntry):
+    with pytest.raises(ForeignEntry, match="flags 0x1"):
         read(sealed(reserved=1, manifest={}))
+
+
+def test_entries_know_their_key() -> None:
+    """An entry that is found under another key than it was stored under is damaged, links included."""
+    for entry in (Entry({"link": "ab" * 32}), Entry({}, Payload("f", b"s"))):
+        with pytest.raises(DamagedEntry, match="another key"):
+            unpack(memoryview(packed(entry)), "ab" * 32)
+    with pytest.raises(DamagedEntry, match="another key"):
+        read(sealed(manifest={"link": "ab" * 32}))
+
+
+def test_a_payload_brings_its_digest_along_when_it_was_checked() -> None:
+    """What is known of a payload's bytes need not be computed twice; what was not checked is not said."""
+    small, large = Payload("f", b"s", [b"x" * 100]), Payload("f", b"s", [b"", b"x" * BIG])
+    for payload in (small, large):
+        found = read(packed(Entry({}, payload))).payload
+        assert found is not None and found.digest == digest_of(payload) and payload.digest is None
+    unchecked = read(packed(Entry({}, large)), check=False).payload
+    assert unchecked is not None and unchecked.digest is None and digest_of(unchecked) == digest_of(large)
+
+
+def test_places_that_no_writer_makes_are_noticed() -> None:
+    """Stream and buffers that overlap, or lie in another order, are damage, though every digest is right."""
+    region = b"s" * 64 + b"b" * 64
+    for places in ([[64, 64], [0, 64]], [[0, 64], [0, 64]], [[1, 3]], [[0, 64], [64, 10], [128, 0], [64, 1]]):
+        record = {"format": "f", "places": places, "digest": blake3(region).hexdigest()}
+        text = json.dumps({"key": KEY, "payload": record}).encode()
+        gap = bytes(-(HEADER + len(text)) % 64)
+        head = struct.pack("<8sIIQQ", MAGIC, VERSION, 0, len(text), len(gap) + len(region))
+        with pytest.raises(DamagedEntry, match="where they belong"):
+            read(head + blake3(head + text).digest() + text + gap + region)
 
 
 @pytest.mark.parametrize("manifest", [[], None, 1, "a", [1, 2]])
@@ -224,14 +266,15 @@ def test_manifests_that_are_no_json_are_reported(text: bytes) -> None:
 def test_wrong_records_of_the_payload_are_reported(record: Any) -> None:
     """Places outside of the payload, and records of the wrong shape, make an entry damaged."""
     with pytest.raises(DamagedEntry):
-        read(sealed(manifest={"payload": record}))
+        read(sealed(manifest={"key": KEY, "payload": record}))
 
 
 def test_a_manifest_cannot_pose_as_the_record_of_a_payload() -> None:
-    """``payload`` is the format's own word: an entry whose manifest uses it is refused when written."""
+    """``payload`` and ``key`` are the format's own: an entry whose manifest uses them is refused when written."""
     for payload in (None, Payload("f", b"s")):
-        with pytest.raises(ValueError, match="payload"):
-            packed(Entry({"payload": "mine"}, payload))
+        for word in ("payload", "key"):
+            with pytest.raises(ValueError, match=word):
+                packed(Entry({word: "mine"}, payload))
 
 
 @settings(max_examples=50, deadline=None)
@@ -240,7 +283,7 @@ def test_stream_and_buffers_are_aligned_in_the_file(text: str, sizes: list[int])
     """Stream and buffers begin at multiples of 64 bytes of the file, whatever the length of the manifest."""
     data = bytearray(packed(Entry({"t": text}, Payload("f", b"s" * 7, [b"x" * size for size in sizes]))))
     base = memoryview(data)
-    payload = unpack(base).payload
+    payload = unpack(base, KEY).payload
     assert payload is not None
     for view in (payload.stream, *payload.buffers):
         if memoryview(view).nbytes:
@@ -255,11 +298,11 @@ def test_stream_and_buffers_are_aligned_in_the_file(text: str, sizes: list[int])
 def test_nothing_is_copied_when_unpacked() -> None:
     """Stream and buffers are views of the data that was given, writable where it is."""
     data = bytearray(packed(Entry({}, Payload("f", b"s", [b"x" * 100]))))
-    payload = unpack(memoryview(data)).payload
+    payload = unpack(memoryview(data), KEY).payload
     assert payload is not None
     view = payload.buffers[0]
     assert isinstance(view, memoryview) and view.obj is data and not view.readonly
-    assert memoryview(unpack(memoryview(bytes(data))).payload.buffers[0]).readonly  # type: ignore[union-attr]
+    assert memoryview(unpack(memoryview(bytes(data)), KEY).payload.buffers[0]).readonly  # type: ignore[union-attr]
 
 
 def test_a_mapped_entry_is_copied_on_write(tmp_path: Path) -> None:
@@ -269,7 +312,7 @@ def test_a_mapped_entry_is_copied_on_write(tmp_path: Path) -> None:
     before = path.read_bytes()
     with path.open("rb") as file:
         mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    payload = unpack(mapped).payload
+    payload = unpack(mapped, KEY).payload
     assert payload is not None
     payload.buffers[0][:5] = b"hello"  # type: ignore[index]
     assert bytes(payload.buffers[0][:6]) == b"hellox" and path.read_bytes() == before
@@ -305,3 +348,17 @@ def test_golden_entries(entry: Entry, request: pytest.FixtureRequest) -> None:
         pytest.fail(f"{path} was not there and has been written")
     assert packed(entry) == path.read_bytes()
     assert plain(read(path.read_bytes())) == plain(entry)
+
+
+def test_golden_pickles() -> None:
+    """A result that was pickled into an entry of format 1 can be loaded for ever."""
+    path = GOLDEN / "result.entry"
+    value = {"list": [1, 2.5, None], "text": "ä", "set": {1}, "bytes": pickle.PickleBuffer(b"out of band")}
+    if not path.exists():
+        path.write_bytes(packed(Entry({"target": "a.b"}, dump(value))))
+        pytest.fail(f"{path} was not there and has been written")
+    payload = read(path.read_bytes()).payload
+    assert payload is not None and payload.format == PICKLE
+    found = load(payload)
+    assert bytes(found.pop("bytes")) == b"out of band" and len(payload.buffers) == 1
+    assert found == {"list": [1, 2.5, None], "text": "ä", "set": {1}}

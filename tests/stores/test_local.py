@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from blake3 import blake3
 from local_writer import is_whole, key_of, made
 
-from hydra_cached.errors import DamagedEntry
+from hydra_cached.errors import DamagedEntry, ForeignEntry
 from hydra_cached.stores import local
 from hydra_cached.stores.base import Entry, Payload
 from hydra_cached.stores.entry import ALIGNMENT
@@ -269,7 +271,7 @@ def test_reading_leaves_no_open_files(store: LocalStore) -> None:
         for key in (KEY, OTHER, key_of(3)):
             store.get(key)
         store.put(key_of(4), made(1, 0))
-        store.path(key_of(4)).write_bytes(b"x")
+        store.path(key_of(4)).write_bytes(b"HYDCACHE")
         with pytest.raises(DamagedEntry):
             store.get(key_of(4))
     if before is not None:
@@ -323,15 +325,25 @@ def test_bytes_changed_in_place_in_a_large_entry_are_noticed(store: LocalStore) 
         damaged_once(store, KEY)
 
 
-def test_large_entries_that_were_copied_are_checked_and_good(store: LocalStore) -> None:
+def test_large_entries_that_were_copied_are_checked_and_good(store: LocalStore, tmp_path: Path) -> None:
     """A copy without the original's times is read in full, and is as good; so is one with another time set."""
     store.put(KEY, made(1, BIG))
-    data = store.path(KEY).read_bytes()
-    store.path(OTHER).parent.mkdir(exist_ok=True)
-    store.path(OTHER).write_bytes(data)
-    assert whole(store, OTHER)
+    other = LocalStore(tmp_path / "other")
+    other.put(OTHER, Entry())
+    other.path(KEY).parent.mkdir(exist_ok=True)
+    shutil.copyfile(store.path(KEY), other.path(KEY))
+    assert whole(other, KEY)
     os.utime(store.path(KEY), (1, 1))
     assert whole(store, KEY)
+
+
+@pytest.mark.parametrize("size", [0, 1000, BIG])
+def test_an_entry_under_another_key_s_name_is_noticed(store: LocalStore, size: int) -> None:
+    """An entry says which key it belongs to: a file that was renamed or copied is not served for another key."""
+    store.put(OTHER, made(1, size))
+    store.path(KEY).parent.mkdir(exist_ok=True)
+    store.path(OTHER).replace(store.path(KEY))
+    damaged_once(store, KEY)
 
 
 @pytest.mark.parametrize("size", [0, 1000, BIG])
@@ -352,18 +364,129 @@ def test_truncation_and_garbage_at_the_end_are_noticed_though_the_time_is_right(
         damaged_once(store, KEY)
 
 
-@pytest.mark.parametrize("content", [b"", b"somebody else's", b"HYDCACHE", bytes(100), b"x" * BIG])
-def test_foreign_files_are_reported(store: LocalStore, content: bytes) -> None:
-    """A file that is no entry, in an entry's place, is reported once and a miss afterwards."""
+@pytest.mark.parametrize("content", [b"", b"HYD", b"HYDCACHE", bytes(100), b"HYDCACHE" + b"x" * BIG])
+def test_what_a_crash_may_leave_is_repaired(store: LocalStore, content: bytes) -> None:
+    """A file that is empty, all zeros, or only begins as an entry does, is damage, and is replaced."""
     store.put(KEY, Entry())
     store.path(KEY).write_bytes(content)
     damaged_once(store, KEY)
 
 
+def foreign(version: int = 2, flags: int = 0) -> bytes:
+    """An entry of another version that keeps to the rules for all versions."""
+    head = struct.pack("<8sIIQQ", b"HYDCACHE", version, flags, 5, 3)
+    return head + blake3(head + b"tomor").digest() + b"tomor" + b"row"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(foreign(), id="version 2"),
+        pytest.param(foreign(0), id="version 0"),
+        pytest.param(foreign(1, 4), id="flags"),
+        pytest.param(foreign()[:-1], id="version 2, cut off"),
+        b"somebody else's",
+        b"\x80\x05N.",
+        pytest.param(b"x" * BIG, id="large"),
+    ],
+)
+def test_foreign_files_are_left_alone(store: LocalStore, content: bytes) -> None:
+    """Other versions and somebody's files are reported once, then a miss; neither set aside nor written over."""
+    store.put(KEY, Entry())
+    store.path(KEY).write_bytes(content)
+    with pytest.raises(ForeignEntry, match="left alone") as caught:
+        store.get(KEY)
+    assert str(store.path(KEY)) in str(caught.value)
+    assert store.get(KEY) is None and store.get(KEY) is None
+    with pytest.raises(FileExistsError, match="not written over, because it"):
+        store.put(KEY, made(1, 100))
+    assert store.path(KEY).read_bytes() == content and files(store.root) == [store.path(KEY)]
+    assert store.delete(KEY) and not files(store.root)  # who asks for it by name may
+
+
+def test_a_foreign_version_is_reported_once_and_foreign_files_one_by_one(store: LocalStore) -> None:
+    """A directory full of entries of the next version makes one report, not one for each."""
+    for at in range(6):
+        store.put(key_of(at), Entry())
+        store.path(key_of(at)).write_bytes(foreign() if at < 3 else b"mine")
+    reports = 0
+    for at in [*range(6), *range(6)]:
+        try:
+            assert store.get(key_of(at)) is None
+        except ForeignEntry:
+            reports += 1
+    assert reports == 1 + 3
+
+
+def test_what_is_no_file_is_left_alone_and_hangs_nobody(store: LocalStore) -> None:
+    """A directory or a named pipe in an entry's place is foreign; reading a pipe would wait for a writer."""
+    for make in (os.mkdir, os.mkfifo):
+        store.put(KEY, Entry())
+        store.delete(KEY)
+        make(store.path(KEY))
+        with pytest.raises(ForeignEntry, match="it is not a file"):
+            store.get(KEY)
+        with pytest.raises(OSError):
+            store.put(KEY, made(1, 0))
+        assert store.get(KEY) is None
+        (os.rmdir if store.path(KEY).is_dir() else os.unlink)(store.path(KEY))
+        store = LocalStore(store.root)
+
+
+def test_damage_that_is_not_to_be_repaired_stays_where_it_is(store: LocalStore) -> None:
+    """A reader that repairs nothing reports damage, and sets nothing aside."""
+    store.put(KEY, made(1, 100))
+    store.path(KEY).write_bytes(b"HYDCACHE broken")
+    reader = LocalStore(store.root, repairs=False)
+    for _ in range(2):
+        with pytest.raises(DamagedEntry):
+            reader.get(KEY)
+    assert files(store.root) == [store.path(KEY)]
+
+
+def flipped(path: Path, at: int) -> None:
+    """Flip a bit, and put the times back as they were."""
+    times = path.stat()
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_change_that_hides_itself_is_seen_by_a_thorough_reader(store: LocalStore) -> None:
+    """A large payload whose time of last write was put back is not seen at a hit; a thorough reader sees it."""
+    store.put(KEY, made(1, BIG))
+    flipped(store.path(KEY), store.path(KEY).stat().st_size - 1)
+    assert store.get(KEY) is not None
+    with pytest.raises(DamagedEntry):
+        LocalStore(store.root, thorough=True).get(KEY)
+
+
+def test_published_entries_look_used_now(store: LocalStore) -> None:
+    """The time of last access is the present, for cleaners of scratch space go by it; it is no mark of ours."""
+    store.put(KEY, made(1, 0))
+    status = store.path(KEY).stat()
+    assert abs(status.st_atime - time.time()) < 60 and status.st_mtime < time.time() - 10**8
+
+
+def test_manifests_are_read_without_payloads(store: LocalStore) -> None:
+    """The manifest alone can be had, of long ones too; damage is reported and stays where it is."""
+    store.put(KEY, Entry({"long": "x" * 10_000}, Payload("f", b"s", [b"x" * BIG])))
+    found = store.manifest(KEY)
+    assert found is not None and (found["key"], len(found["long"])) == (KEY, 10_000)
+    assert store.manifest(OTHER) is None
+    store.path(KEY).write_bytes(store.path(KEY).read_bytes()[:-1])
+    with pytest.raises(DamagedEntry):
+        store.manifest(KEY)
+    assert store.path(KEY).exists()
+
+
 def test_a_good_entry_that_replaced_a_damaged_one_is_not_set_aside(store: LocalStore) -> None:
     """When another process has replaced the damaged entry while this one read it, its entry stays."""
     store.put(KEY, made(1, 100))
-    store.path(KEY).write_bytes(b"broken")
+    store.path(KEY).write_bytes(b"HYDCACHE broken")
     real = local.unpack
 
     def slow(*args: Any, **options: Any) -> Entry:
@@ -380,7 +503,7 @@ def test_a_good_entry_that_replaced_a_damaged_one_is_not_set_aside(store: LocalS
 def test_damage_that_cannot_be_set_aside_is_still_reported(store: LocalStore) -> None:
     """In a read-only cache a damaged entry is reported each time, without another error."""
     store.put(KEY, made(1, 100))
-    store.path(KEY).write_bytes(b"broken")
+    store.path(KEY).write_bytes(b"HYDCACHE broken")
     with (
         mock.patch.object(Path, "replace", side_effect=PermissionError),
         mock.patch("os.replace", side_effect=PermissionError),
@@ -456,7 +579,7 @@ def test_a_read_only_filesystem_is_an_oserror_and_can_be_read() -> None:
         store = LocalStore(where / "cache")
         store.put(KEY, made(1, 1000))
         store.put(key_of(3), made(1, 1000))
-        store.path(key_of(3)).write_bytes(b"broken")
+        store.path(key_of(3)).write_bytes(b"HYDCACHE broken")
         subprocess.run(["mount", "-o", "remount,ro", where], check=True)
         for key in (KEY, OTHER):
             with pytest.raises(OSError):
@@ -523,7 +646,7 @@ def test_a_step_that_fails_leaves_what_was_there(
     if call == "write":
         pieces = local.pack
         monkeypatch.setattr(
-            local, "pack", lambda entry: (p if n < 2 else fail() for n, p in enumerate(pieces(entry)))
+            local, "pack", lambda *what: (p if n < 2 else fail() for n, p in enumerate(pieces(*what)))
         )
     elif call == "replace":
         monkeypatch.setattr(Path, "replace", fail)
