@@ -58,6 +58,8 @@ class CacheOptions:
             torch's): their keys hold the state before, and a hit restores the state after.
         share: who gets the same object inside one ``instantiate`` call: ``reference`` (nodes that are
             interpolations of one node), ``equal`` (equal sub-configs) or ``none``.
+        wait_seconds: how long to wait for another process, or thread, that computes the same; None for as long as
+            it is alive.
         strict: a result that policy says to store and that cannot be is an error, not a warning.
         verbose: log every look-up.
     """
@@ -71,6 +73,7 @@ class CacheOptions:
     code: Code = Code.project
     random_state: list[str] = field(default_factory=list)
     share: Share = Share.reference
+    wait_seconds: float | None = None
     strict: bool = False
     verbose: bool = False
 
@@ -106,10 +109,13 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
     for name in ("strict", "verbose"):
         if not isinstance(values[name], bool):
             raise OptionError(name, f"must be true or false, not {values[name]!r}")
-    seconds = values["min_seconds"]
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
-        raise OptionError("min_seconds", f"must be a number of seconds, not {seconds!r}")
-    values["min_seconds"] = float(seconds)
+    for name in ("min_seconds", "wait_seconds"):
+        seconds = values[name]
+        if name == "wait_seconds" and seconds is None:
+            continue
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
+            raise OptionError(name, f"must be a number of seconds, not {seconds!r}")
+        values[name] = float(seconds)
     return CacheOptions(**values)
 
 

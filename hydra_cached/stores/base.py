@@ -78,3 +78,35 @@ class Store(Protocol):
 
     def keys(self) -> Iterator[str]:
         """The keys of all entries, in no particular order."""
+
+    def claims(self) -> Claims | None:
+        """Where leases on the store's keys are kept; None if the store has no way to."""
+
+
+class Claims(Protocol):
+    """Small named texts, of which each name can be created only once. Names are strings of hex digits.
+
+    All may raise ``OSError``, or what else a store's client raises.
+    """
+
+    def create(self, name: str, text: str) -> bool:
+        """Create a claim; False if there is one of that name."""
+
+    def read(self, name: str) -> tuple[str, float] | None:
+        """A claim's text, and the seconds since it was created or touched; None if there is none.
+
+        Both times are by one clock, the store's.
+        """
+
+    def touch(self, name: str) -> None:
+        """Say that a claim is still wanted; nothing happens if there is none."""
+
+    def swap(self, name: str, old: str, new: str) -> bool:
+        """Give a claim another text, if it has this one; False if it has another, or there is none.
+
+        Of several that swap the same text one succeeds. Nobody sees the claim missing meanwhile; a store that
+        cannot do that drops and creates, and work is done twice where somebody looks between.
+        """
+
+    def drop(self, name: str, text: str) -> bool:
+        """Remove a claim that has this text; False if there is none, or another."""

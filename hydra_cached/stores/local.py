@@ -21,7 +21,9 @@ from pathlib import Path
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry, UntrustedEntry
 from hydra_cached.stores.base import Entry, Manifest
+from hydra_cached.stores.claims import LocalClaims
 from hydra_cached.stores.entry import CHECKED_ALWAYS, HEADER, manifest_end, pack, read_manifest, unpack
+from hydra_cached.stores.sweep import sweep_if_due
 from hydra_cached.stores.trust import PRIVATE, Access, check_root, foreign_hand
 
 _KEY = re.compile(r"[0-9a-f]{16,}")
@@ -77,6 +79,7 @@ class LocalStore:
         self._repairs = repairs
         self._admitted = False
         self._said: set[str] = set()
+        self._swept = False
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
@@ -144,6 +147,9 @@ class LocalStore:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+        if not self._swept:
+            self._swept = True
+            sweep_if_due(self.root)
         return size
 
     def delete(self, key: str) -> bool:
@@ -152,6 +158,9 @@ class LocalStore:
         except FileNotFoundError:
             return False
         return True
+
+    def claims(self) -> LocalClaims:
+        return LocalClaims(self.root / "leases", self.access, self._make_room)
 
     def keys(self) -> Iterator[str]:
         for shard in _names(self.root / "entries"):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from hydra_cached.stores.base import Entry, Payload
+from hydra_cached.stores.claims import MemoryClaims
 
 
 class MemoryStore:
@@ -13,6 +14,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[str, Payload | None]] = {}
+        self._claims = MemoryClaims()
 
     def get(self, key: str) -> Entry | None:
         found = self._entries.get(key)
@@ -33,6 +35,9 @@ class MemoryStore:
 
     def delete(self, key: str) -> bool:
         return self._entries.pop(key, None) is not None
+
+    def claims(self) -> MemoryClaims:
+        return self._claims
 
     def keys(self) -> Iterator[str]:
         return iter(list(self._entries))

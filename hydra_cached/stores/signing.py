@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from hydra_cached.errors import UntrustedEntry
-from hydra_cached.stores.base import Entry, Store
+from hydra_cached.stores.base import Claims, Entry, Store
 from hydra_cached.stores.entry import digest_of
 
 SIGNATURE = "signature"  # in a manifest: the scheme, a colon, and hex digits
@@ -72,6 +72,9 @@ class SignedStore:
 
     def delete(self, key: str) -> bool:
         return self._store.delete(key)
+
+    def claims(self) -> Claims | None:
+        return self._store.claims()
 
     def keys(self) -> Iterator[str]:
         return self._store.keys()

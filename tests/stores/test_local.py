@@ -198,11 +198,11 @@ def test_temporary_names_are_unique_across_hosts_and_processes(store: LocalStore
     seen: list[str] = []
     real = os.open
 
-    def spy(path: Any, *args: Any) -> int:
+    def spy(path: Any, *args: Any, **named: Any) -> int:
         if str(path).endswith(".tmp"):
             seen.append(Path(path).name)
             assert Path(path).parent == store.path(KEY).parent  # on the same filesystem as the entry
-        return real(path, *args)
+        return real(path, *args, **named)
 
     with mock.patch("os.open", spy):
         for _ in range(5):

@@ -1,0 +1,222 @@
+"""Claims: small named texts of which each name can be created only once. Leases are made of them.
+
+Claims of a directory are files in it. Creating one is exclusive (``O_EXCL``); whoever replaces or removes one
+holds a lock on that very file, so that of many that have found the same owner dead one alone takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra_cached.stores.trust import PRIVATE, Access
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl: Any = None  # type: ignore[no-redef]
+
+NAME = re.compile(r"[0-9a-f]{16,}")
+_CLOCK_KEEPS = 5.0  # seconds for which a reading of the file system's clock is gone by
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_LONGEST = 4096
+
+
+class LocalClaims:
+    """Claims as files in a directory, which is made at the first.
+
+    Args:
+        directory: where they lie.
+        access: the modes of what is made.
+        make_room: makes the directory.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        access: Access = PRIVATE,
+        make_room: Callable[[Path], None] | None = None,
+    ) -> None:
+        self._directory = Path(directory).absolute()
+        self._access = access
+        self._make_room = make_room or access.make_directories
+        self._clock = (
+            -_CLOCK_KEEPS,
+            0.0,
+        )  # when it was read, by time.monotonic, and how far it is ahead of that
+
+    def __repr__(self) -> str:
+        return f"LocalClaims({str(self._directory)!r})"
+
+    def create(self, name: str, text: str) -> bool:
+        path = self._path(name)
+        try:
+            descriptor = self._access.create(path)
+        except FileExistsError:
+            return False
+        except FileNotFoundError:
+            self._make_room(self._directory)
+            try:
+                descriptor = self._access.create(path)
+            except FileExistsError:
+                return False
+        self._fill(descriptor, path, text)
+        return True
+
+    def read(self, name: str) -> tuple[str, float] | None:
+        try:
+            descriptor = os.open(self._path(name), os.O_RDONLY | _NO_FOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            text = os.read(descriptor, _LONGEST).decode(errors="replace")
+            return text, max(0.0, self._now() - os.fstat(descriptor).st_mtime)
+        finally:
+            os.close(descriptor)
+
+    def touch(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._path(name))  # to the file system's own time: that is what ages are measured by
+
+    def swap(self, name: str, old: str, new: str) -> bool:
+        path = self._path(name)
+        with self._locked(path, old) as mine:
+            if mine:
+                temporary = self._directory / f".{uuid.uuid4().hex}.tmp"
+                self._fill(self._access.create(temporary), temporary, new)
+                temporary.replace(path)
+            return mine
+
+    def drop(self, name: str, text: str) -> bool:
+        path = self._path(name)
+        with self._locked(path, text) as mine:
+            if mine:
+                path.unlink()
+            return mine
+
+    def _path(self, name: str) -> Path:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name a claim: a name is a string of hex digits")
+        return self._directory / name
+
+    def _fill(self, descriptor: int, path: Path, text: str) -> None:
+        try:
+            try:
+                if os.write(descriptor, text.encode()) < len(text.encode()):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            finally:
+                os.close(descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+
+    @contextlib.contextmanager
+    def _locked(self, path: Path, text: str) -> Iterator[bool]:
+        """Whether a claim of this text is there, which then nobody else replaces or removes meanwhile.
+
+        A lock goes with its process, so none is left behind. Where there are no locks, two may both succeed; that
+        costs work, not more.
+        """
+        descriptor = -1
+        try:
+            descriptor = _open_for_locking(path)
+            # Only who is about to replace or remove this very file locks it, so who finds it locked need not wait.
+            mine = os.read(descriptor, _LONGEST) == text.encode()
+            if mine and fcntl is not None:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    mine = False
+                except OSError:
+                    pass
+            mine = mine and os.path.samestat(os.lstat(path), os.fstat(descriptor))
+        except FileNotFoundError:
+            mine = False
+        except BaseException:
+            if descriptor >= 0:
+                os.close(descriptor)
+            raise
+        try:
+            yield mine
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _now(self) -> float:
+        """The file system's time, which need not be this machine's."""
+        read, ahead = self._clock
+        now = time.monotonic()
+        if now - read >= _CLOCK_KEEPS:
+            probe = self._directory / f".{uuid.uuid4().hex}.now"
+            descriptor = self._access.create(probe)
+            try:
+                os.utime(probe)
+                ahead = os.fstat(descriptor).st_mtime - now
+            finally:
+                os.close(descriptor)
+                probe.unlink()
+            self._clock = (now, ahead)
+        return now + ahead
+
+
+class MemoryClaims:
+    """Claims in this process's memory, for the threads of one process."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, tuple[str, float]] = {}
+        self._guard = (os.getpid(), threading.Lock())
+
+    def create(self, name: str, text: str) -> bool:
+        with self._lock:
+            if name in self._claims:
+                return False
+            self._claims[name] = (text, time.monotonic())
+            return True
+
+    def read(self, name: str) -> tuple[str, float] | None:
+        found = self._claims.get(name)
+        return None if found is None else (found[0], time.monotonic() - found[1])
+
+    def touch(self, name: str) -> None:
+        with self._lock:
+            if name in self._claims:
+                self._claims[name] = (self._claims[name][0], time.monotonic())
+
+    def swap(self, name: str, old: str, new: str) -> bool:
+        with self._lock:
+            if name not in self._claims or self._claims[name][0] != old:
+                return False
+            self._claims[name] = (new, time.monotonic())
+            return True
+
+    def drop(self, name: str, text: str) -> bool:
+        with self._lock:
+            if name not in self._claims or self._claims[name][0] != text:
+                return False
+            del self._claims[name]
+            return True
+
+    @property
+    def _lock(self) -> threading.Lock:
+        """One that no thread of a process from which this one was forked can be holding."""
+        if self._guard[0] != os.getpid():
+            self._guard = (os.getpid(), threading.Lock())
+        return self._guard[1]
+
+
+def _open_for_locking(path: Path) -> int:
+    try:
+        return os.open(
+            path, os.O_RDWR | _NO_FOLLOW
+        )  # network file systems want to be able to write where they lock
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | _NO_FOLLOW)
