@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra_cached.errors import OptionError
+from hydra_cached.units import parse_age, parse_size
+
+_SHORTEST_KEY = 16  # characters
 
 
 class Mode(enum.Enum):
@@ -60,6 +63,12 @@ class CacheOptions:
             interpolations of one node), ``equal`` (equal sub-configs) or ``none``.
         wait_seconds: how long to wait for another process, or thread, that computes the same; None for as long as
             it is alive.
+        shared: others may write to ``dir``, too, and you trust all who can: what is made there is for its group as
+            well. Otherwise a directory that others can write to is refused.
+        signing_key: a secret: entries are signed with it, and what is not is never unpickled. Several, separated by
+            commas: the first signs, what any of them signed is read.
+        max_size: results that are worth least are removed when there are more: ``20GB``, or a number of bytes.
+        max_age: results that nobody used for so long are removed: ``30d``, ``12h``, or a number of seconds.
         strict: a result that policy says to store and that cannot be is an error, not a warning.
         verbose: log every look-up.
     """
@@ -74,6 +83,10 @@ class CacheOptions:
     random_state: list[str] = field(default_factory=list)
     share: Share = Share.reference
     wait_seconds: float | None = None
+    shared: bool = False
+    signing_key: str | None = field(default=None, repr=False)
+    max_size: str | None = None
+    max_age: str | None = None
     strict: bool = False
     verbose: bool = False
 
@@ -106,7 +119,7 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
             what = "the string " if isinstance(patterns, str) else ""
             raise OptionError(name, f"must be a list of patterns, not {what}{patterns!r}")
         values[name] = list(patterns)
-    for name in ("strict", "verbose"):
+    for name in ("shared", "strict", "verbose"):
         if not isinstance(values[name], bool):
             raise OptionError(name, f"must be true or false, not {values[name]!r}")
     for name in ("min_seconds", "wait_seconds"):
@@ -116,7 +129,38 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
             raise OptionError(name, f"must be a number of seconds, not {seconds!r}")
         values[name] = float(seconds)
+    for name, parse in (("max_size", parse_size), ("max_age", parse_age)):
+        if values[name] is not None:
+            try:
+                parse(values[name])
+            except ValueError as error:
+                raise OptionError(name, str(error)) from None
+            values[name] = str(values[name])
+    values["signing_key"] = ",".join(_signing_keys(values["signing_key"])) or None
     return CacheOptions(**values)
+
+
+def signing_keys(options: CacheOptions) -> list[str]:
+    """The secrets of ``signing_key``, the one that signs first; none if entries are not signed."""
+    return _signing_keys(options.signing_key)
+
+
+def _signing_keys(value: Any) -> list[str]:
+    """The keys in an option's value, which no message shows."""
+    if value is None:
+        return []
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, Sequence) or not all(isinstance(each, str) for each in several):
+        raise OptionError("signing_key", f"must be a text, or a list of texts, not a {type(value).__name__}")
+    keys = [key.strip() for each in several for key in each.split(",")]
+    if not keys or not all(keys):
+        raise OptionError("signing_key", "is empty; set it to null if entries are not to be signed")
+    if any(len(key) < _SHORTEST_KEY for key in keys):
+        raise OptionError(
+            "signing_key",
+            f"a key has less than {_SHORTEST_KEY} characters; take the output of: openssl rand -hex 32",
+        )
+    return keys
 
 
 def _choice(name: str, value: Any, choices: type[enum.Enum]) -> enum.Enum:

@@ -27,7 +27,7 @@ from hydra_cached.stores.sweep import sweep_if_due
 from hydra_cached.stores.trust import PRIVATE, Access, check_root, foreign_hand
 
 _KEY = re.compile(r"[0-9a-f]{16,}")
-_OURS = {"CACHEDIR.TAG", ".gitignore", "entries", "leases", "used"}
+_OURS = {"CACHEDIR.TAG", ".gitignore", "entries", "leases", "trimmed", "used"}
 _CACHEDIR_TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This directory holds results that hydra-cached can compute again. See https://bford.info/cachedir/
 """

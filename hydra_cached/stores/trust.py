@@ -58,7 +58,6 @@ class Access:
 
 
 PRIVATE = Access()  # one user's own
-SIGNED = Access(others=True)  # one user's own, but signatures tell what to read
 SHARED = Access(0o2770, 0o660, exact=True, others=True)  # a group's, on purpose
 
 
