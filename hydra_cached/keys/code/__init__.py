@@ -7,6 +7,6 @@ and ``loaded`` look at decorators and at code that has no source; ``index`` puts
 what is loaded with what the source says.
 """
 
-from hydra_cached.keys.code.index import CodeIndex, CodeNotFound, Fingerprint
+from hydra_cached.keys.code.index import CodeIndex, CodeNotFound, Fingerprint, code_index
 
-__all__ = ["CodeIndex", "CodeNotFound", "Fingerprint"]
+__all__ = ["CodeIndex", "CodeNotFound", "Fingerprint", "code_index"]

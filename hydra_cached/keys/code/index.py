@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 import threading
@@ -253,3 +254,9 @@ class _Look:
         if found.distribution is None:
             return {}
         return {found.distribution[0]: found.distribution[1]}
+
+
+@functools.cache
+def code_index() -> CodeIndex:
+    """The index of this process: what it remembers holds for as long as the files do, whatever session asks."""
+    return CodeIndex()
