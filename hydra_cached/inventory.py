@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hydra_cached.errors import DamagedEntry, HydraCachedError
+from hydra_cached.errors import DamagedEntry, ForeignEntry, HydraCachedError, brief
 from hydra_cached.stores.base import LINK, Store
 from hydra_cached.stores.serializers import load
 
@@ -31,6 +31,7 @@ class Record:
         size: bytes of the result.
         link: the key that it stands for, if it is a link.
         damage: what is wrong with it; empty if nothing is.
+        foreign: what it is, if it is nothing of ours: of another format version, or somebody's file.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Record:
     size: int = 0
     link: str = ""
     damage: str = ""
+    foreign: str = ""
 
 
 def records(store: Store) -> Iterator[Record]:
@@ -65,8 +67,10 @@ def read_record(store: Store, key: str, *, unpickle: bool = False) -> Record | N
             return None  # gone, or a note
         if unpickle and entry.payload is not None:
             load(entry.payload)
-    except DamagedEntry as damage:
-        return Record(key, damage=str(damage))
+    except ForeignEntry as foreign:
+        return Record(key, foreign=str(foreign))
+    except (DamagedEntry, OSError) as damage:
+        return Record(key, damage=brief(damage))
     manifest = entry.manifest
     return Record(
         key=key,
@@ -113,7 +117,7 @@ def manifest_of(store: Store, key: str) -> dict[str, Any]:
 def totals(found: list[Record]) -> dict[str, Any]:
     """Numbers over all entries, and by target."""
     by_target: dict[str, dict[str, Any]] = {}
-    entries = [record for record in found if not record.link and not record.damage]
+    entries = [record for record in found if not (record.link or record.damage or record.foreign)]
     for record in entries:
         row = by_target.setdefault(record.target, {"entries": 0, "size": 0, "seconds": 0.0})
         row["entries"] += 1
@@ -123,6 +127,7 @@ def totals(found: list[Record]) -> dict[str, Any]:
         "entries": len(entries),
         "links": sum(bool(record.link) for record in found),
         "damaged": sum(bool(record.damage) for record in found),
+        "foreign": sum(bool(record.foreign) for record in found),
         "size": sum(record.size for record in entries),
         "seconds": sum(record.seconds for record in entries),
         "targets": by_target,

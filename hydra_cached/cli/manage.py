@@ -5,15 +5,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra_cached.errors import HydraCachedError
+from hydra_cached.config import read_options, signing_keys
+from hydra_cached.errors import HydraCachedError, OptionError
 from hydra_cached.inventory import NoSuchKey, find_key, manifest_of, read_record, records, totals
-from hydra_cached.show.tables import entries_table, entry_text, totals_table
+from hydra_cached.show.tables import entries_table, entry_text, size, totals_table
+from hydra_cached.stores.base import Store
+from hydra_cached.stores.eviction import Bounds
 from hydra_cached.stores.local import LocalStore
+from hydra_cached.stores.signing import SignedStore
+from hydra_cached.stores.sweep import HOUR, sweep
+from hydra_cached.stores.trim import leased_keys, trim
+from hydra_cached.stores.trust import PRIVATE, SHARED, exposure
+from hydra_cached.units import parse_age, parse_size
 
 OK, FOUND, USAGE = 0, 1, 2
 
@@ -24,18 +34,43 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--dir", default=".hydra_cached", help="the cache's directory (default: .hydra_cached)"
     )
+    result.add_argument(
+        "--signing-key-from",
+        metavar="VARIABLE",
+        help="environment variable that holds the cache's signing key: only what is signed with it is read",
+    )
+    result.add_argument(
+        "--shared", action="store_true", help="trust the directory though others can write to it"
+    )
     commands = result.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in (
         ("ls", "list the entries"),
         ("stats", "entries, sizes and times by target"),
-        ("verify", "read every entry, check its digests, unpickle it"),
+        ("verify", "read every entry, check its digests and signature, unpickle it; repairs nothing"),
         ("show", "all that is known of one entry"),
+        ("gc", "remove what is worth least, links that lead nowhere, and what killed processes left"),
         ("rm", "remove entries"),
     ):
         command = commands.add_parser(name, help=purpose, description=purpose)
         command.add_argument("--json", action="store_true", help="print JSON")
         if name == "show":
             command.add_argument("key", help="a key, or a beginning of it that only one has")
+        if name == "gc":
+            command.add_argument(
+                "--max-size",
+                type=_checked(parse_size),
+                metavar="SIZE",
+                help="bytes to keep at most, such as 20GB",
+            )
+            command.add_argument(
+                "--max-age",
+                type=_checked(parse_age),
+                metavar="AGE",
+                help="remove what nobody used for so long, such as 30d",
+            )
+            command.add_argument(
+                "--dry-run", action="store_true", help="say what would go, and remove nothing"
+            )
         if name == "rm":
             command.add_argument("keys", nargs="*", metavar="KEY", help="keys, or beginnings of them")
             command.add_argument("--all", action="store_true", help="every entry")
@@ -48,10 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not Path(options.dir).is_dir():
         print(f"hydra-cached: there is no directory {options.dir!r}; name one with --dir", file=sys.stderr)
         return USAGE
-    store = LocalStore(options.dir)
     try:
-        return int(_COMMANDS[options.command](store, options))
-    except NoSuchKey as error:
+        return int(_COMMANDS[options.command](_opened(options), options))
+    except (NoSuchKey, OptionError) as error:
         print(f"hydra-cached: {error}", file=sys.stderr)
         return USAGE
     except HydraCachedError as error:
@@ -59,36 +93,79 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FOUND
 
 
-def _ls(store: LocalStore, options: argparse.Namespace) -> int:
+def _opened(options: argparse.Namespace) -> Store:
+    """The store, for looking: nothing is repaired, and nothing is unpickled that cannot be trusted."""
+    keys = _keys(options)
+    others = bool(keys) or options.shared or exposure(Path(options.dir).absolute()) is not None
+    access = SHARED if options.shared else dataclasses.replace(PRIVATE, others=others)
+    thorough = options.command == "verify"
+    store = LocalStore(options.dir, access, mapped=not keys, thorough=thorough, repairs=False, once=False)
+    return SignedStore(store, keys) if keys else store
+
+
+def _keys(options: argparse.Namespace) -> list[str]:
+    variable = options.signing_key_from
+    if variable is None:
+        return []
+    if variable not in os.environ:
+        raise OptionError("signing_key", f"there is no environment variable {variable}")
+    return signing_keys(read_options(signing_key=os.environ[variable]))
+
+
+def _ls(store: Store, options: argparse.Namespace) -> int:
     found = list(records(store))
     _print([dataclasses.asdict(record) for record in found], entries_table(found), options)
     return FOUND if any(record.damage for record in found) else OK
 
 
-def _stats(store: LocalStore, options: argparse.Namespace) -> int:
+def _stats(store: Store, options: argparse.Namespace) -> int:
     numbers = totals(list(records(store)))
     _print(numbers, totals_table(numbers), options)
     return OK
 
 
-def _verify(store: LocalStore, options: argparse.Namespace) -> int:
-    found = [record for key in store.keys() if (record := read_record(store, key, unpickle=True)) is not None]
+def _verify(store: Store, options: argparse.Namespace) -> int:
+    exposed = None if options.shared or _keys(options) else exposure(Path(options.dir).absolute())
+    unpickle = exposed is None
+    keys = list(store.keys())
+    found = [record for key in keys if (record := read_record(store, key, unpickle=unpickle)) is not None]
     bad = [record for record in found if record.damage]
+    foreign = [record for record in found if record.foreign]
+    loose = len({record.link for record in found if record.link} - set(keys))
     lines = [
-        *(f"{record.key[:16]}: {record.damage}" for record in bad),
-        f"{len(found)} checked, {len(bad)} damaged",
+        *(f"{record.key[:16]}: {record.damage or record.foreign}" for record in (*bad, *foreign)),
+        *([f"nothing was unpickled: {exposed}"] if exposed else []),
+        f"{len(found)} checked, {len(bad)} damaged"
+        + (f", {len(foreign)} foreign" if foreign else "")
+        + (f"; {loose} results that links lead to are gone, which does no harm" if loose else ""),
     ]
-    _print([dataclasses.asdict(record) for record in bad], "\n".join(lines), options)
+    _print([dataclasses.asdict(record) for record in (*bad, *foreign)], "\n".join(lines), options)
     return FOUND if bad else OK
 
 
-def _show(store: LocalStore, options: argparse.Namespace) -> int:
+def _gc(store: Store, options: argparse.Namespace) -> int:
+    directory = LocalStore(options.dir)
+    if not options.dry_run:
+        sweep(directory.root, time.time() - HOUR)
+    bounds = Bounds(options.max_size, options.max_age)
+    done = trim(directory, bounds, keep=leased_keys(directory.root), dry=options.dry_run)
+    gone = "would be removed" if options.dry_run else "removed"
+    lines = [
+        *(key[:16] for key in done.gone if options.dry_run),
+        *(f"{key[:16]}: cannot be removed" for key in done.failed),
+        f"{len(done.gone)} {gone}, {size(done.freed)}; {size(done.size)} left",
+    ]
+    _print(dataclasses.asdict(done), "\n".join(lines), options)
+    return FOUND if done.failed else OK
+
+
+def _show(store: Store, options: argparse.Namespace) -> int:
     manifest = manifest_of(store, find_key(store, options.key))
     _print(manifest, entry_text(manifest), options)
     return OK
 
 
-def _rm(store: LocalStore, options: argparse.Namespace) -> int:
+def _rm(store: Store, options: argparse.Namespace) -> int:
     if not options.keys and not options.all:
         print("hydra-cached rm: name keys, or --all", file=sys.stderr)
         return USAGE
@@ -102,7 +179,26 @@ def _print(data: Any, text: str, options: argparse.Namespace) -> None:
     print(json.dumps(data, indent=2) if options.json else text)
 
 
-_COMMANDS = {"ls": _ls, "stats": _stats, "verify": _verify, "show": _show, "rm": _rm}
+def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser of argparse's, which keeps the words of an error."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+_COMMANDS: dict[str, Callable[[Store, argparse.Namespace], int]] = {
+    "ls": _ls,
+    "stats": _stats,
+    "verify": _verify,
+    "show": _show,
+    "gc": _gc,
+    "rm": _rm,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -29,7 +29,7 @@ def entries_table(found: Sequence[Record]) -> str:
     rows = [
         (
             r.key[:12],
-            r.damage or r.target,
+            r.damage or r.foreign or r.target,
             r.path,
             f"{r.seconds:.2f} s",
             size(r.size),

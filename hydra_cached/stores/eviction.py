@@ -76,13 +76,12 @@ def evictions(
         keep: keys of what is in use or under lease.
     """
     everything = list(items)
-    fixed = {item.key for item in everything if item.key in keep or item.last >= started}
+    used = [item for item in everything if item.key in keep or item.last >= started]
+    fixed = {item.key for item in used} | {item.link for item in used}
     links: dict[str, list[Item]] = {}
     for item in everything:
         if item.link is not None:
             links.setdefault(item.link, []).append(item)
-            if item.key in fixed:
-                fixed.add(item.link)
     results = [item for item in everything if item.link is None]
     free = [item for item in results if item.key not in fixed]
 
@@ -94,6 +93,9 @@ def evictions(
             item.key: item.size + sum(link.size for link in links.get(item.key, ())) for item in results
         }
         rest = sum(weight for key, weight in weights.items() if key not in gone)
+        rest += sum(
+            i.size for i in everything if i.link is not None and i.link not in weights and i.key in fixed
+        )
         candidates = [item for item in free if not item.note and item.key not in gone]
         candidates.sort(key=lambda item: (worth(item, weights[item.key], now), item.last, item.key))
         chosen += _until_it_fits(candidates, weights, rest - bounds.size)

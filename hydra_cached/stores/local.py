@@ -27,6 +27,7 @@ from hydra_cached.stores.sweep import sweep_if_due
 from hydra_cached.stores.trust import PRIVATE, Access, check_root, foreign_hand
 
 _KEY = re.compile(r"[0-9a-f]{16,}")
+_SHARD = re.compile(r"[0-9a-f]{2}")
 _OURS = {"CACHEDIR.TAG", ".gitignore", "entries", "leases", "trimmed", "used"}
 _CACHEDIR_TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This directory holds results that hydra-cached can compute again. See https://bford.info/cachedir/
@@ -61,6 +62,7 @@ class LocalStore:
         mapped: map large entries instead of reading them. What is mapped changes when its file is written to.
         thorough: check all of every entry at every read.
         repairs: set damaged entries aside.
+        once: report a foreign version, or a foreign file, once, and take it for a miss afterwards.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class LocalStore:
         mapped: bool = True,
         thorough: bool = False,
         repairs: bool = True,
+        once: bool = True,
     ) -> None:
         self.root = Path(root).absolute()
         self.access = access
         self._mapped = mapped
         self._thorough = thorough
         self._repairs = repairs
+        self._once = once
         self._admitted = False
         self._said: set[str] = set()
         self._swept = False
@@ -163,19 +167,24 @@ class LocalStore:
         return LocalClaims(self.root / "leases", self.access, self._make_room)
 
     def keys(self) -> Iterator[str]:
-        for shard in _names(self.root / "entries"):
-            for name in _names(self.root / "entries" / shard):
-                if _is_entry(shard, name):
+        for shard in self._shards():
+            for name in _names(shard):
+                if _is_entry(shard.name, name):
                     yield name
 
     def stats(self) -> Iterator[Stat]:
         """What the directory says of each entry, without opening any."""
-        for shard in _names(self.root / "entries"):
-            for name in _names(self.root / "entries" / shard):
-                if _is_entry(shard, name):
+        for shard in self._shards():
+            for name in _names(shard):
+                if _is_entry(shard.name, name):
                     with contextlib.suppress(FileNotFoundError):
-                        status = os.stat(self.root / "entries" / shard / name)
+                        status = os.stat(shard / name)
                         yield Stat(name, status.st_size, status.st_ctime)
+
+    def _shards(self) -> list[Path]:
+        return [
+            self.root / "entries" / name for name in _names(self.root / "entries") if _SHARD.fullmatch(name)
+        ]
 
     def manifest(self, key: str) -> Manifest | None:
         """An entry's manifest, read without its payload and without repairing anything; None if it is gone.
@@ -223,7 +232,7 @@ class LocalStore:
     def _leave_alone(self, path: Path, foreign: ForeignEntry) -> None:
         """Say once of each foreign version, and of each foreign file, that it is there."""
         about = str(foreign) if str(foreign).startswith("it has") else str(path)
-        if about not in self._said:
+        if about not in self._said or not self._once:
             self._said.add(about)
             raise ForeignEntry(f"{path}: {foreign}; it was left alone") from foreign
 

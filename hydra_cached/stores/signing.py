@@ -36,7 +36,7 @@ class SignedStore:
         if not keys or not all(keys):
             raise ValueError("a signing key is empty")
         self._store = store
-        self._keys = [key.encode("utf-8", "surrogateescape") for key in keys]
+        self._keys = [key.encode("utf-8", "surrogatepass") for key in keys]
 
     def __repr__(self) -> str:
         return f"SignedStore({self._store!r})"
@@ -53,7 +53,8 @@ class SignedStore:
         message = _message(key, signed)
         # All are tried, and compared in constant time.
         if not isinstance(given, str) or True not in [
-            hmac.compare_digest(given.encode(), _sign(secret, message).encode()) for secret in self._keys
+            hmac.compare_digest(given.encode("utf-8", "surrogatepass"), _sign(secret, message).encode())
+            for secret in self._keys
         ]:
             raise UntrustedEntry(f"{key[:16]} is not signed with a key of cache.signing_key")
         return signed
