@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from hydra_cached.active import activated, active, seam
-from hydra_cached.config import CacheOptions, Mode, Share, read_options
-from hydra_cached.errors import OptionError
+from hydra_cached.config import CacheOptions, Mode, Share, read_options, signing_keys
+from hydra_cached.errors import OptionError, UntrustedRoot
 from hydra_cached.events import Listener
 from hydra_cached.session import Session
 from hydra_cached.shelf import EntryShelf, ObjectShelf, StoreNotes
 from hydra_cached.stores.base import Store
+from hydra_cached.stores.bounded import BoundedStore
+from hydra_cached.stores.eviction import Bounds
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.memory import MemoryStore
+from hydra_cached.stores.signing import SignedStore
+from hydra_cached.stores.trust import PRIVATE, SHARED
+from hydra_cached.units import parse_age, parse_size
 
+log = logging.getLogger("hydra_cached")
 DISABLED = "DISABLED"
 
 
@@ -85,12 +93,23 @@ def open_session(
 ) -> Session:
     """A session for these options, not active yet.
 
+    A directory that cannot be trusted is reported, and the session does without.
+
     Args:
         options: the cache's options.
         base: directory that a relative ``dir`` is relative to; the current one by default.
         listeners: called with every event.
+
+    Raises:
+        UntrustedRoot: with ``strict``, others can write to the directory.
     """
-    store = _store(options, base)
+    try:
+        store = _store(options, base)
+    except UntrustedRoot as error:
+        if options.strict:
+            raise
+        log.error("The job runs without a cache: %s", error)
+        store = None
     if store is None:
         return Session(seam(), options, None, listeners=listeners)
     writes = options.mode is not Mode.readonly
@@ -104,4 +123,22 @@ def _store(options: CacheOptions, base: str | None) -> Store | None:
         return MemoryStore()
     if "://" in options.dir:
         raise OptionError("dir", f"{options.dir}: remote directories are not supported yet; use a local one")
-    return LocalStore(os.path.join(base or os.getcwd(), os.path.expanduser(options.dir)))
+    return _local_store(os.path.join(base or os.getcwd(), os.path.expanduser(options.dir)), options)
+
+
+def _local_store(root: str, options: CacheOptions) -> Store:
+    """A directory's store, and around it what the options ask for."""
+    keys = signing_keys(options)
+    writes = options.mode is not Mode.readonly
+    access = SHARED if options.shared else dataclasses.replace(PRIVATE, others=bool(keys))
+    # What was checked must not change before it is unpickled: what is signed is read, not mapped.
+    directory = LocalStore(root, access, mapped=not keys, repairs=writes)
+    directory.admit()
+    store: Store = SignedStore(directory, keys) if keys else directory
+    if not writes:
+        return store
+    bounds = Bounds(
+        None if options.max_size is None else parse_size(options.max_size),
+        None if options.max_age is None else parse_age(options.max_age),
+    )
+    return BoundedStore(store, directory, bounds)

@@ -15,7 +15,7 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
 
-from hydra_cached.config import CacheOptions, Code, Mode, Share, read_options
+from hydra_cached.config import CacheOptions, Code, Mode, Share, read_options, signing_keys
 from hydra_cached.errors import HydraCachedError, OptionError
 
 DEFAULTS = {
@@ -29,9 +29,14 @@ DEFAULTS = {
     "random_state": [],
     "share": Share.reference,
     "wait_seconds": None,
+    "shared": False,
+    "signing_key": None,
+    "max_size": None,
+    "max_age": None,
     "strict": False,
     "verbose": False,
 }
+SECRET = "a key that is long enough"
 
 
 def test_the_defaults_are_as_documented() -> None:
@@ -82,7 +87,15 @@ def test_given_options_go_over_the_base() -> None:
         ("exclude", [], []),
         ("ignore", ["*.num_workers"], ["*.num_workers"]),
         ("strict", True, True),
+        ("shared", True, True),
         ("verbose", False, False),
+        ("signing_key", SECRET, SECRET),
+        ("signing_key", f" {SECRET} , {SECRET[::-1]}", f"{SECRET},{SECRET[::-1]}"),
+        ("signing_key", [SECRET, SECRET[::-1]], f"{SECRET},{SECRET[::-1]}"),
+        ("max_size", "20GB", "20GB"),
+        ("max_size", 1_000_000, "1000000"),
+        ("max_age", "30d", "30d"),
+        ("max_age", 3600, "3600"),
     ],
 )
 def test_what_is_accepted(name: str, given: Any, value: Any) -> None:
@@ -117,6 +130,21 @@ def test_what_is_accepted(name: str, given: Any, value: Any) -> None:
         ("wait_seconds", "60", "must be a number of seconds, not '60'"),
         ("wait_seconds", False, "must be a number of seconds, not False"),
         ("wait_seconds", float("nan"), "must be a number of seconds, not nan"),
+        ("shared", "group", "must be true or false, not 'group'"),
+        (
+            "max_size",
+            "20XB",
+            "must be a size such as 500MB, 20GB or 1.5TiB, or a number of bytes, not '20XB'",
+        ),
+        ("max_size", -1, "must be a size"),
+        ("max_size", True, "must be a size"),
+        ("max_age", "3 months", "must be a time such as 30d, 12h, 15m or 2w, or a number of seconds"),
+        ("max_age", [], "must be a time"),
+        ("signing_key", "", "is empty; set it to null if entries are not to be signed"),
+        ("signing_key", f"{SECRET},", "is empty"),
+        ("signing_key", [], "is empty"),
+        ("signing_key", "a short one", "a key has less than 16 characters"),
+        ("signing_key", 12345678901234567890, "must be a text, or a list of texts, not a int"),
         ("directory", "x", "there is no such option; there are code, dir, exclude"),
         ("min_second", 1, "there is no such option"),
     ],
@@ -147,6 +175,17 @@ def test_what_has_the_wrong_type_is_an_error_with_its_name(name: str, given: Any
     """Directories that are no paths, patterns that are no strings, seconds that are no number: OptionErrors."""
     with pytest.raises(OptionError):
         read_options(**{name: given})
+
+
+def test_keys_are_not_shown() -> None:
+    """Neither errors about a signing key nor what the options look like show any of it."""
+    for value in ("tiny-secret", [SECRET, "tiny-secret"], {"key": "tiny-secret"}, b"tiny-secret"):
+        with pytest.raises(OptionError) as caught:
+            read_options(signing_key=value)
+        assert "tiny" not in str(caught.value) and SECRET not in str(caught.value)
+    assert SECRET not in repr(read_options(signing_key=SECRET))
+    assert signing_keys(read_options(signing_key=[SECRET, SECRET * 2])) == [SECRET, SECRET * 2]
+    assert signing_keys(read_options()) == []
 
 
 def test_option_errors_come_through_pickle() -> None:
