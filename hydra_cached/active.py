@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from hydra_cached.keys.code.freshness import LoadedCode
 from hydra_cached.seam import Seam
 from hydra_cached.session import Session
 
@@ -32,6 +33,12 @@ def seam() -> Seam:
         UnknownHydraError: that Hydra has other internals.
     """
     return Seam(active)
+
+
+@functools.cache
+def loaded_code() -> LoadedCode:
+    """What is known of the modules that are loaded, which outlive sessions."""
+    return LoadedCode()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hydra_cached.active import activated, active, seam
+from hydra_cached.active import activated, active, loaded_code, seam
 from hydra_cached.config import CacheOptions, Mode, Share, read_options, signing_keys
 from hydra_cached.errors import OptionError, UntrustedRoot
 from hydra_cached.events import Listener
@@ -60,7 +60,7 @@ def _session_for(cache: Any) -> Session:
     if isinstance(cache, (str, os.PathLike)):
         return open_session(read_options(dir=cache))
     if all(hasattr(type(cache), name) for name in ("__contains__", "__getitem__", "__setitem__")):
-        return Session(seam(), within_call, ObjectShelf(cache))
+        return Session(seam(), within_call, ObjectShelf(cache), loaded=loaded_code())
     raise TypeError(
         f"cache must be a directory, a cache object, None or {DISABLED!r}, not a {type(cache).__name__}"
     )
@@ -113,7 +113,8 @@ def open_session(
     if store is None:
         return Session(seam(), options, None, listeners=listeners)
     writes = options.mode is not Mode.readonly
-    return Session(seam(), options, EntryShelf(store), StoreNotes(store, writes), listeners)
+    notes = StoreNotes(store, writes)
+    return Session(seam(), options, EntryShelf(store), notes, listeners, loaded=loaded_code())
 
 
 def _store(options: CacheOptions, base: str | None) -> Store | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra_cached.keys.code import Fingerprint
+from hydra_cached.keys.code.freshness import loaded_names
 from hydra_cached.keys.key import Stage
 from hydra_cached.keys.reader import Reader
 from hydra_cached.random_state import States, joined
@@ -27,7 +28,7 @@ class Outcome:
         trace: the stage's trace key, which stands for the result where there is no digest.
         costs: seconds that it, and each stage in it, took when it was computed; by what identifies the stage.
         targets: target names and the canonical names that they stood for, for Hydra's target policy.
-        pristine: whether it is still as its stage made it.
+        pristine: whether config and code alone led to it, and it is still as its stage made it.
         seen: calls of targets in this call when its content was looked at last; None if it was not loaded here.
     """
 
@@ -55,6 +56,8 @@ class Frame:
         stage: the stage.
         outcomes: of the stages that it receives, by shape, in the order in which they were made.
         ready: what came of stages that were run before Hydra asks for them, because the key needed it; likewise.
+        static: the key that follows from config and code, under which it was looked up; None if there is none.
+        pristine: whether config and code alone led to what it received, as far as that is known.
         seconds: that its target took.
         resolved: target names, and the canonical names of what they turned out to be.
         changed: its config evaluated to something else when it was called than when it was read.
@@ -69,6 +72,8 @@ class Frame:
     stage: Stage
     outcomes: dict[str, deque[Outcome]] = field(default_factory=lambda: defaultdict(deque))
     ready: dict[str, deque[Outcome | Failed]] = field(default_factory=lambda: defaultdict(deque))
+    static: str | None = None
+    pristine: bool = True
     seconds: float = 0.0
     resolved: set[tuple[str, str]] = field(default_factory=set)
     changed: bool = False
@@ -89,31 +94,46 @@ class Frame:
             found[id(child)] = outcomes.popleft()
         return found
 
-    def keys(self, static: str | None) -> tuple[str | None, str | None]:
-        """Trace key of what the stage received, and its static key if config and code alone led to that."""
-        stage, trace = self.stage, None if static is None else self.stage.static_key
-        if stage.children:
-            received = self.received() or {}
-            found = {child: outcome.identity for child, outcome in received.items()}
-            if not found or not all(found.values()):
-                return None, None
-            trace = stage.trace_key(lambda child: found[id(child)] or b"")
-            if not all(outcome.pristine for outcome in received.values()):
-                static = None
-        if self.start is not None and (self.before is None or self.before.keys() != self.start.keys()):
+    def keys(
+        self, outcomes: Mapping[int, Outcome] | None, states: States | None
+    ) -> tuple[str | None, str | None]:
+        """Trace key of what the stage receives, and its static key if config and code alone led to that.
+
+        Args:
+            outcomes: what it receives, by child; None if that is not known.
+            states: the global random state in which its target is called, if that is in the key.
+        """
+        stage, trace, static = self.stage, None, self.static
+        if not stage.children:
+            trace = stage.static_key if static is not None else None
+        elif outcomes is None:
+            self.pristine, static = False, None
+        else:
+            found = {child: outcome.identity for child, outcome in outcomes.items()}
+            trace = stage.trace_key(lambda child: found[id(child)] or b"") if all(found.values()) else None
+            self.pristine = all(outcome.pristine for outcome in outcomes.values())
+            static = static if self.pristine else None
+        if self.start is not None and (states is None or states.keys() != self.start.keys()):
             # A generator came with the target's module: its state was not in the key that was looked up.
             static = None
-        return trace and joined(trace, self.before), static
+        return trace and joined(trace, states), static if trace else None
 
 
 class Fingerprints(dict[str, Fingerprint]):
-    """The code that a call looked at, by name; each is looked at once, so that one call sees one state of it."""
+    """The code that a call looked at, by name; each is looked at once, so that one call sees one state of it.
+
+    Attributes:
+        loaded: for each name, the modules that were loaded by then.
+    """
 
     def __init__(self, look: Callable[[str], Fingerprint]) -> None:
         super().__init__()
+        self.loaded: dict[str, frozenset[str]] = {}
         self._look = look
+        self._names: frozenset[str] = frozenset()
 
     def __missing__(self, name: str) -> Fingerprint:
+        self.loaded[name] = self._names = loaded_names(self._names)
         found = self[name] = self._look(name)
         return found
 

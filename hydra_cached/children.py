@@ -42,8 +42,8 @@ class Children:
             return False
         return not stage.has_missing and self._authorised(stage, (), visit)
 
-    def identities(self, frame: Frame, visit: Visit, call: Call) -> Steps[dict[int, bytes] | None]:
-        """What stands for the children's results; None if something does not, or not yet.
+    def outcomes(self, frame: Frame, visit: Visit, call: Call) -> Steps[dict[int, Outcome] | None]:
+        """The children's results, or what stands for them; None if something does not, or not yet.
 
         Children that have to run whatever is stored run here. Others are left to Hydra: an error of this stage's
         own must not come after hours of work on its children. First all are had, then asked: while one is made,
@@ -64,14 +64,14 @@ class Children:
             if answer is not None:
                 frame.ready[child.shape].append(answer)
             known[id(child)] = answer if isinstance(answer, Outcome) else None
-        results: dict[int, bytes] = {}
+        results: dict[int, Outcome] = {}
         for child in stage.children:
             outcome = call.available(child) or known[id(child)]
             if outcome is not None and stage.aliased:
                 call.look_again(outcome)
             if outcome is None or outcome.identity is None:
                 return None
-            results[id(child)] = outcome.identity
+            results[id(child)] = outcome
         return results
 
     def _known(self, child: Stage, visit: Visit, call: Call) -> Outcome | None:
@@ -82,11 +82,10 @@ class Children:
             return shared
         if child.partial:
             inner = {id(each): self._known(each, visit, call) for each in child.children}
-            found = {at: outcome.identity for at, outcome in inner.items() if outcome is not None}
-            if len(found) < len(inner) or not all(found.values()):
-                return None
-            trace = child.trace_key(lambda each: found[id(each)] or b"") if inner else child.static_key
-            return Outcome(None, None, trace)
+            known = {at: outcome for at, outcome in inner.items() if outcome is not None}
+            frame = Frame(child, static=child.static_key)
+            trace, _ = frame.keys(known if len(known) == len(inner) else None, None)
+            return None if trace is None else Outcome(None, None, trace, pristine=frame.pristine)
         entry = self._find(child, child.static_key)
         if entry is None or not self._authorised(child, recorded_targets(entry), visit):
             return None

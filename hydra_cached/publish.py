@@ -41,6 +41,7 @@ class Published:
         reason: why it was not stored, for whatever reason.
         miss: how its key differs from the nearest that is stored.
         note: something else that a person should know.
+        doubtful: whether other code made it, or other files went into it, than its key says.
     """
 
     digest: str | None = None
@@ -50,6 +51,7 @@ class Published:
     reason: str = ""
     miss: str = ""
     note: str = ""
+    doubtful: bool = False
 
 
 class Publisher:
@@ -59,6 +61,7 @@ class Publisher:
         shelf: where.
         options: the cache's options.
         files: digests of declared files.
+        loaded: what is known of the modules that are loaded.
         facts: what else a manifest says, for a stage's frame (targets, policy, times).
         secrets: texts that must not be shown; more may come.
     """
@@ -68,6 +71,7 @@ class Publisher:
         shelf: Shelf,
         options: CacheOptions,
         files: FileDigests,
+        loaded: LoadedCode,
         facts: Callable[[Frame], Mapping[str, Any]],
         secrets: Iterable[str],
     ) -> None:
@@ -76,7 +80,7 @@ class Publisher:
         self._files = files
         self._facts = facts
         self._secrets = secrets
-        self._loaded = LoadedCode()
+        self._loaded = loaded
         self.writes = options.mode in (Mode.readwrite, Mode.refresh)
         self.written: set[str] = set()  # keys that this session wrote, which `refresh` may read again
 
@@ -96,12 +100,14 @@ class Publisher:
             StrictError: with ``strict``, if it should be kept and cannot be.
         """
         stage, unwanted = frame.stage, self._unwanted(frame)
-        problem = self._problem(call, frame, value, trace, unwanted is None)
+        asked_for = self._asked_for(call, frame)
+        doubt = self._moved(call, stage) if unwanted is None or asked_for else None
+        problem = self._problem(frame, value, trace, doubt, unwanted is None)
         digest: str | None = None
         try:
             if problem is None and unwanted is None and trace is not None:
                 return self._keep(call, frame, value, trace, static)
-            if self._asked_for(call, frame):
+            if asked_for:
                 digest = self.digest(call, value)
         except NotStorable as error:
             if stage.not_deterministic or unwanted is None:
@@ -111,7 +117,9 @@ class Publisher:
             problem = f"the cache cannot be written: {brief(error)}"
         if problem is not None:
             self.insist(frame, problem)
-        return Published(digest, problem=problem, reason=problem or unwanted or "")
+        return Published(
+            digest, problem=problem, reason=problem or unwanted or "", doubtful=doubt is not None
+        )
 
     def insist(self, frame: Frame, problem: str) -> None:
         """With ``strict``, raise a ``StrictError`` for a problem with a result that policy says to keep."""
@@ -154,20 +162,22 @@ class Publisher:
             except Exception as error:
                 log.warning("the cache cannot be written: %s", brief(error))
 
-    def _problem(self, call: Call, frame: Frame, value: Any, trace: str | None, wanted: bool) -> str | None:
+    def _problem(
+        self, frame: Frame, value: Any, trace: str | None, doubt: str | None, wanted: bool
+    ) -> str | None:
         """Why a result cannot be kept though its stage has a key."""
-        stage = frame.stage
         if frame.changed:
             return "its config evaluates to something else each time"
-        if trace is None and not stage.not_deterministic:
+        if doubt is not None and wanted:
+            return doubt
+        if trace is None and not frame.stage.not_deterministic:
             return "it receives a result that nothing can stand for"
-        if not wanted or stage.partial:
-            return None
-        return policy.uncacheable(value) or self._moved(call, stage)
+        return policy.uncacheable(value) if wanted else None
 
     def _moved(self, call: Call, stage: Stage) -> str | None:
         """The guard: code and declared files must still be what the key says."""
         sources: dict[str, tuple[int, int]] = {}
+        loaded: dict[str, frozenset[str]] = {}
         pending = [stage]
         seen: set[str] = set()
         while pending:
@@ -177,11 +187,14 @@ class Publisher:
             seen.add(each.shape)
             pending.extend(each.children)
             for name in each.code_names:
-                sources.update(call.fingerprints[name].files)
+                files, names = call.fingerprints[name].files, call.fingerprints.loaded[name]
+                sources.update(files)
+                for path in files:
+                    loaded[path] = min(names, loaded.get(path, names), key=len)
             for name, path in each.file_names.items():
                 if self._files.of(path) != each.files[name]:
                     return f"the file {path} was changed while it ran"
-        return self._loaded.disagreement(sources)
+        return self._loaded.disagreement(sources, loaded)
 
     def _keep(self, call: Call, frame: Frame, value: Any, trace: str, static: str | None) -> Published:
         stage = frame.stage

@@ -21,7 +21,8 @@ from hydra_cached.children import Children, Steps, outcome_of, recorded_targets
 from hydra_cached.config import CacheOptions, Mode
 from hydra_cached.errors import NotStorable, brief
 from hydra_cached.events import Event, Kind, Listener, Summary, summarise
-from hydra_cached.keys.code import CodeIndex
+from hydra_cached.keys.code import code_index
+from hydra_cached.keys.code.freshness import LoadedCode
 from hydra_cached.keys.configs import ARGS, is_target
 from hydra_cached.keys.files import FileDigests
 from hydra_cached.keys.key import Stage, matches
@@ -30,6 +31,7 @@ from hydra_cached.keys.special import SPECIAL_KEYS
 from hydra_cached.logs import LogLines
 from hydra_cached.publish import Publisher, costs_of, targets_of
 from hydra_cached.seam import Failed, Run, Seam, Served, Story, Visit
+from hydra_cached.secrets import redacted
 from hydra_cached.shelf import Found, Shelf
 
 log = logging.getLogger("hydra_cached.session")
@@ -44,6 +46,7 @@ class Session:
         shelf: where results are kept; None to share within each call only.
         memory: where digests of large declared files are remembered between processes, if anywhere.
         listeners: called with every event.
+        loaded: what is known of the modules that are loaded.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Session:
         shelf: Shelf | None,
         memory: MutableMapping[str, str] | None = None,
         listeners: tuple[Listener, ...] = (),
+        loaded: LoadedCode | None = None,
     ) -> None:
         self.options = options
         self.events: list[Event] = []
@@ -64,12 +68,13 @@ class Session:
             LogLines(options.verbose, options.min_seconds),
             *listeners,
         )
-        self._index = CodeIndex()
+        self._index = code_index()
         self._files = FileDigests(memory)
         self._secrets: set[str] = set()  # texts from the environment in all configs so far
         self._publisher: Publisher | None = None
         if shelf is not None:
-            self._publisher = Publisher(shelf, options, self._files, self._facts, self._secrets)
+            loaded = loaded or LoadedCode()
+            self._publisher = Publisher(shelf, options, self._files, loaded, self._facts, self._secrets)
         self._had: set[str] = set()  # stages that were served or run, for counting what was saved once
         self._children = Children(options, self._find, self._authorised)
         self._local = threading.local()
@@ -111,7 +116,7 @@ class Session:
         call.receive()
         if frame.find is not None and not frame.changed:
             # Look up: by what the children's results turned out to be, now that Hydra has built them.
-            trace, _ = frame.keys(None)
+            trace, _ = frame.keys(frame.received(), frame.before)
             frame.found = None if trace is None else frame.find(trace)
             if frame.found is not None:
                 return Served(frame.found.value)
@@ -206,39 +211,39 @@ class Session:
 
         # Look up: by static key, which needs nothing to run.
         frame.start = random_state.capture() if self._draws(stage) else None
-        static = None if stage.unstable else random_state.joined(stage.static_key, frame.start)
+        frame.static = None if stage.unstable else random_state.joined(stage.static_key, frame.start)
         candidate = self._publisher is not None and policy.unwanted(stage, math.inf, self.options) is None
-        if candidate and static is not None and (outcome := self._serve(stage, static, visit)):
+        if candidate and frame.static is not None and (outcome := self._serve(frame, frame.static, visit)):
             return outcome, True
 
         # Children: what stands for their results, as far as that can be known before Hydra builds them.
-        results = None
+        outcomes = None
         if candidate and self._children.worth_tracing(stage, visit):
-            results = yield from self._children.identities(frame, visit, call)
-            if results is not None:
+            outcomes = yield from self._children.outcomes(frame, visit, call)
+            if outcomes is not None:
                 # Look up: by what the children's results are, wherever they came from.
-                trace = stage.trace_key(lambda child: results[id(child)])
-                trace = random_state.joined(trace, random_state.capture() if frame.start else None)
-                if outcome := self._serve(stage, trace, visit):
+                trace, static = frame.keys(outcomes, random_state.capture() if frame.start else None)
+                if trace is not None and (outcome := self._serve(frame, trace, visit)):
                     self._link(static, trace)
                     return outcome, True
 
         # Compute: Hydra's own code calls the target. Then keep the result, before anybody can change it.
         frame.outcomes.clear()
-        if candidate and stage.children and results is None:
-            frame.find = lambda trace: self._serve(stage, trace, visit)
+        if candidate and stage.children and outcomes is None:
+            frame.find = lambda trace: self._serve(frame, trace, visit)
         value = yield Run(visit)
+        trace, static = frame.keys(frame.received(), frame.before)
         if frame.found is not None:
-            _, static = frame.keys(static)
             self._link(static, frame.found.trace or "")
             return frame.found, False
         self._had.add(stage.shape[:16])
         self._note_callable(frame, value)
-        return self._publish(frame, call, value, static), False
+        return self._publish(frame, call, value, trace, static), False
 
-    def _publish(self, frame: Frame, call: Call, value: Any, static: str | None) -> Outcome:
+    def _publish(
+        self, frame: Frame, call: Call, value: Any, trace: str | None, static: str | None
+    ) -> Outcome:
         stage = frame.stage
-        trace, static = frame.keys(static)
         if self._publisher is None:
             self._emit(Kind.RUN, stage, seconds=frame.seconds)
             return self._outcome(frame, value, None, trace)
@@ -246,12 +251,13 @@ class Session:
         what = {"size": done.size, "stored": done.stored, "reason": done.reason, "miss": done.miss}
         kind = Kind.RUN if done.problem is None else Kind.REFUSED
         self._emit(kind, stage, key=trace, seconds=frame.seconds, note=done.note, **what)
-        # Equal code and config do not make an equal result then: nothing but the digest stands for it.
-        spoilt = stage.not_deterministic or frame.changed
+        # Nothing but its content stands for a result that code and config did not make, or not for sure.
+        frame.pristine = frame.pristine and not (frame.changed or done.doubtful)
+        spoilt = stage.not_deterministic or frame.changed or done.doubtful
         return self._outcome(frame, value, done.digest, None if spoilt else trace)
 
     def _outcome(self, frame: Frame, value: Any, digest: str | None, trace: str | None) -> Outcome:
-        return Outcome(value, digest, trace, costs_of(frame), targets_of(frame))
+        return Outcome(value, digest, trace, costs_of(frame), targets_of(frame), frame.pristine)
 
     def _note_callable(self, frame: Frame, value: Any) -> None:
         """Hydra's policy also looks at results that can be called."""
@@ -260,8 +266,8 @@ class Session:
 
     # Looking up.
 
-    def _serve(self, stage: Stage, key: str, visit: Visit) -> Outcome | None:
-        publisher = self._publisher
+    def _serve(self, frame: Frame, key: str, visit: Visit) -> Outcome | None:
+        stage, publisher = frame.stage, self._publisher
         if self.options.mode is Mode.refresh and publisher is not None and key not in publisher.written:
             return None
         start = time.perf_counter()
@@ -277,6 +283,7 @@ class Session:
             return None
         seconds = time.perf_counter() - start
         known = outcome_of(found, value)
+        known.pristine = frame.pristine
         # What two hits have in common would have run once.
         saved = sum(cost for each, cost in known.costs.items() if each not in self._had)
         self._had.update(known.costs)
@@ -338,6 +345,9 @@ class Session:
         }
 
     def _emit(self, kind: Kind, stage: Stage, **what: Any) -> None:
+        if kind in (Kind.REFUSED, Kind.DAMAGED):
+            # Errors quote what they are about: values, names of files, URLs.
+            what["reason"] = redacted(what["reason"], self._secrets)
         event = Event(kind, stage.path, stage.target, **what)
         for listener in self._listeners:
             try:

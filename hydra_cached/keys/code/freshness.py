@@ -1,21 +1,27 @@
 """Whether the code that is loaded is the code that the source says, so that a result is stored under what made it.
 
 A module that was edited after it was imported runs as it was, while its fingerprint is already that of the new
-source. There is no record of when a module was imported, so that is found out from what there is: a file that was
-last written before this process began is what was imported; a file that changed since a look at it is not; for
-one written in between, the loaded functions and constants are compared with the source.
+source. There is no record of when a module was imported, so that is found out from what there is:
+
+* a module that was not loaded when its source was looked at was imported from what the look saw;
+* so was one whose file was last written before this process began;
+* a file that changed after it was known to be what was imported, is it no more;
+* for all others, what is loaded is compared with the source (``agreement``), and where that does not tell, the
+  bytecode that Python wrote at the import does.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
+import importlib.util
 import os
 import sys
 import time
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from hydra_cached.keys.code.agreement import agreement
 
 Stamp = tuple[int, int]  # time of last write in ns, size in bytes
 
@@ -24,43 +30,58 @@ class LoadedCode:
     """Looks at loaded modules; remembers which source each was known to be."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], Stamp] = {}
+        # The specs are kept: a reload gives a module another one, and an id means nothing when its object is gone.
+        self._known: dict[tuple[str, str, int], tuple[Any, Stamp]] = {}
 
-    def disagreement(self, files: Mapping[str, Stamp]) -> str | None:
+    def disagreement(self, files: Mapping[str, Stamp], loaded: Mapping[str, frozenset[str]]) -> str | None:
         """Why a result must not be stored under the fingerprint of these files; None if it may.
 
         Args:
             files: source files with the stamps that they had when the fingerprint was made.
+            loaded: for each, names of the modules that were loaded by then.
         """
         modules = _modules_by_file(files)
         for path, stamp in files.items():
-            module = modules.get(path)
-            # A reload gives a module another spec; then it is another program.
-            sign = (path, id(getattr(module, "__spec__", None)))
-            now = _stamp(path)
-            if now != stamp:
-                if module is not None:
-                    self._known.setdefault(sign, stamp)
+            if _stamp(path) != stamp:
                 return f"{path} was changed while it ran"
-            if module is None:
-                continue
-            if sign not in self._known and _settled_before_start(now):
-                self._known[sign] = now
-            known = self._known.get(sign)
-            if known == now:
-                continue
-            if known is not None or not _says_the_same(module, path):
-                return f"{path} was changed after it had been imported, so that other code ran than it says"
-            self._known[sign] = now
+            for name, module in modules.get(path, ()):
+                problem = self._doubt(name, module, path, stamp, name not in loaded[path])
+                if problem is not None:
+                    return problem
+        return None
+
+    def _doubt(
+        self, name: str, module: types.ModuleType, path: str, stamp: Stamp, imported_since: bool
+    ) -> str | None:
+        spec = getattr(module, "__spec__", None)
+        sign = (path, name, id(spec))
+        _, known = self._known.get(sign, (None, None))
+        if known is None:
+            read_now = imported_since or _written_before_start(path)
+            same = True if read_now and not _may_be_stale(module, path) else agreement(module, path)
+            if same is None and not _compiled_from(module, path):
+                return f"it cannot be told whether {path} was changed after it had been imported"
+            if same is not False:
+                known = stamp
+                self._known[sign] = spec, stamp
+        if known != stamp:
+            return f"{path} was changed after it had been imported, so that other code ran than it says"
         return None
 
 
-def _modules_by_file(files: Mapping[str, Stamp]) -> dict[str, types.ModuleType]:
-    found = {}
-    for module in list(sys.modules.values()):
+def loaded_names(before: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Names of all modules that are loaded; ``before`` itself if that is how it was before."""
+    return before if len(before) == len(sys.modules) else frozenset(sys.modules)
+
+
+def _modules_by_file(files: Mapping[str, Stamp]) -> dict[str, list[tuple[str, types.ModuleType]]]:
+    found: dict[str, list[tuple[str, types.ModuleType]]] = {}
+    for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
-        if isinstance(path, str) and (path in files or os.path.abspath(path) in files):
-            found[path if path in files else os.path.abspath(path)] = module
+        if isinstance(path, str):
+            path = path if os.path.isabs(path) else os.path.abspath(path)
+            if path in files:
+                found.setdefault(path, []).append((name, module))
     return found
 
 
@@ -72,94 +93,70 @@ def _stamp(path: str) -> Stamp | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _settled_before_start(stamp: Stamp) -> bool:
-    return stamp[0] / 1e9 + 1.0 < _process_start()
+def _written_before_start(path: str) -> bool:
+    """Whether a file was last written before this process began."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    # Copies may bear the times of their originals; the time of the last change of the inode cannot be set.
+    written = max(status.st_mtime_ns, status.st_ctime_ns)
+    # Some file systems know no fractions of a second; and nothing is imported in a process's first moment.
+    tick = 2.0 if written % 10**9 == 0 else -0.02
+    return written / 1e9 + tick < _process_start()
+
+
+def _may_be_stale(module: types.ModuleType, path: str) -> bool:
+    """Whether Python may have taken older bytecode for that of a source: it only looks at its second and size."""
+    ages = _ages(module, path)
+    return ages is not None and ages[0] < ages[1]
+
+
+def _compiled_from(module: types.ModuleType, path: str) -> bool:
+    """Whether the bytecode beside a module, written at an import, was made of its source as it is."""
+    ages = _ages(module, path)
+    return ages is not None and ages[0] >= ages[1]
+
+
+def _ages(module: types.ModuleType, path: str) -> tuple[int, int] | None:
+    """When a module's bytecode was written and when its source; None unless the one says that it is the other's."""
+    cached = getattr(module, "__cached__", None)
+    if not isinstance(cached, str):
+        return None
+    try:
+        source, bytecode = os.stat(path), os.stat(cached)
+        with open(cached, "rb") as file:
+            head = file.read(16)
+    except OSError:
+        return None
+    mask = 0xFFFFFFFF
+    written, size = int(source.st_mtime) & mask, source.st_size & mask
+    stamp = bytes(4) + written.to_bytes(4, "little") + size.to_bytes(4, "little")
+    if head != importlib.util.MAGIC_NUMBER + stamp:
+        return None
+    return bytecode.st_mtime_ns, source.st_mtime_ns
 
 
 @functools.cache
 def _process_start() -> float:
-    """When this process began, in seconds since 1970; 0 where the system does not tell."""
+    """When this program began, in seconds since 1970; 0 where the system does not tell.
+
+    A process that was forked has its modules from its parent, so that the parent's time counts.
+    """
     try:
-        with open("/proc/self/stat", "rb") as file:
-            ticks = int(file.read().rpartition(b")")[2].split()[19])
-        with open("/proc/uptime", "rb") as file:
-            up = float(file.read().split()[0])
-        return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
+        process, command = os.getpid(), _command(os.getpid())
+        while True:
+            with open(f"/proc/{process}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            parent, ticks = int(fields[1]), int(fields[19])
+            if parent <= 1 or _command(parent) != command:
+                age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+                return time.time() - age if age >= 0 else 0.0
+            process = parent
+    except (OSError, AttributeError, ValueError, IndexError):
         return 0.0
 
 
-def _says_the_same(module: types.ModuleType, path: str) -> bool:
-    """Whether the functions and constants of a loaded module are those of its source."""
-    try:
-        with open(path, "rb") as file:
-            source = file.read()
-        tree = ast.parse(source, path)
-        compiled = compile(source, path, "exec", dont_inherit=True)
-    except (OSError, SyntaxError, ValueError):
-        return False
-    said = {_essence(code) for code in _codes_in(compiled)}
-    if any(_essence(function.__code__) not in said for function in _functions_of(module, path)):
-        return False
-    missing = object()
-    for name, value in _constants(tree).items():
-        loaded = getattr(module, name, missing)
-        if loaded is not missing and (type(loaded) is not type(value) or loaded != value):
-            return False
-    return True
-
-
-def _codes_in(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes_in(constant)
-
-
-def _essence(code: types.CodeType) -> Any:
-    """What a code object does, without where it stands."""
-    constants = tuple(
-        _essence(each) if isinstance(each, types.CodeType) else (type(each).__name__, repr(each))
-        for each in code.co_consts
-    )
-    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    return code.co_name, code.co_code, constants, names, counts
-
-
-def _functions_of(module: types.ModuleType, path: str) -> Iterator[types.FunctionType]:
-    pending: list[Any] = list(vars(module).values())
-    seen: set[int] = set()
-    while pending:
-        value = pending.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, types.FunctionType):
-            if value.__code__.co_filename == path:
-                yield value
-            pending.append(getattr(value, "__wrapped__", None))
-        elif isinstance(value, type) and value.__module__ == module.__name__:
-            pending.extend(vars(value).values())
-        elif isinstance(value, (staticmethod, classmethod)):
-            pending.append(value.__func__)
-        elif isinstance(value, property):
-            pending.extend((value.fget, value.fset, value.fdel))
-
-
-def _constants(tree: ast.Module) -> dict[str, Any]:
-    """Names that a module binds once, at its top, to a literal."""
-    bound: dict[str, list[Any]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
-            bound.setdefault(node.id, [])
-    for statement in tree.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else ()
-        for target in targets:
-            if isinstance(target, ast.Name) and isinstance(statement, ast.Assign):
-                try:
-                    bound[target.id].append(ast.literal_eval(statement.value))
-                except (ValueError, TypeError, SyntaxError, MemoryError):
-                    bound[target.id].extend([None, None])
-    stores = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    return {name: values[0] for name, values in bound.items() if len(values) == 1 and stores.count(name) == 1}
+def _command(process: int) -> bytes:
+    with open(f"/proc/{process}/cmdline", "rb") as file:
+        return file.read()
