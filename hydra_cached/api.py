@@ -18,6 +18,7 @@ from hydra_cached.shelf import EntryShelf, ObjectShelf, StoreNotes
 from hydra_cached.stores.base import Store
 from hydra_cached.stores.bounded import BoundedStore
 from hydra_cached.stores.eviction import Bounds
+from hydra_cached.stores.leases import Leases
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.memory import MemoryStore
 from hydra_cached.stores.signing import SignedStore
@@ -114,7 +115,9 @@ def open_session(
         return Session(seam(), options, None, listeners=listeners)
     writes = options.mode is not Mode.readonly
     notes = StoreNotes(store, writes)
-    return Session(seam(), options, EntryShelf(store), notes, listeners, loaded=loaded_code())
+    claims = store.claims() if writes else None
+    leases = None if claims is None else Leases(claims, options.wait_seconds)
+    return Session(seam(), options, EntryShelf(store), notes, listeners, loaded_code(), leases)
 
 
 def _store(options: CacheOptions, base: str | None) -> Store | None:

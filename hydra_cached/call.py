@@ -13,6 +13,7 @@ from hydra_cached.keys.key import Stage
 from hydra_cached.keys.reader import Reader
 from hydra_cached.random_state import States, joined
 from hydra_cached.seam import Failed
+from hydra_cached.stores.leases import Lease
 
 
 @dataclass
@@ -64,9 +65,10 @@ class Frame:
         start: the global random state when the stage was looked up, if that is in the key.
         before: the same before the call of its target, when all that it receives was built.
         drew: whether the target moved a global random generator.
-        find: looks for a result by trace key when Hydra has built what the stage receives, if that was not
-            possible before.
-        found: what that gave.
+        find: given the trace key when Hydra has built what the stage receives: takes the lease to compute it, or
+            finds the result.
+        found: what that found.
+        lease: or the lease.
     """
 
     stage: Stage
@@ -80,8 +82,14 @@ class Frame:
     start: States | None = None
     before: States | None = None
     drew: bool = False
-    find: Callable[[str], Outcome | None] | None = None
+    find: Callable[[str], tuple[Lease | None, Outcome | None]] | None = None
     found: Outcome | None = None
+    lease: Lease | None = None
+
+    def release(self) -> None:
+        """Let others compute it, if it is to be computed at all: the stage has been stored or never will be."""
+        if self.lease is not None:
+            self.lease.release()
 
     def received(self) -> dict[int, Outcome] | None:
         """The outcomes that it received, by child; None if one is not known."""

@@ -11,7 +11,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -33,6 +33,7 @@ from hydra_cached.publish import Publisher, costs_of, targets_of
 from hydra_cached.seam import Failed, Run, Seam, Served, Story, Visit
 from hydra_cached.secrets import redacted
 from hydra_cached.shelf import Found, Shelf
+from hydra_cached.stores.leases import Lease, Leases
 
 log = logging.getLogger("hydra_cached.session")
 
@@ -47,6 +48,7 @@ class Session:
         memory: where digests of large declared files are remembered between processes, if anywhere.
         listeners: called with every event.
         loaded: what is known of the modules that are loaded.
+        leases: who computes what; None to compute whatever others may be computing, too.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class Session:
         memory: MutableMapping[str, str] | None = None,
         listeners: tuple[Listener, ...] = (),
         loaded: LoadedCode | None = None,
+        leases: Leases | None = None,
     ) -> None:
         self.options = options
         self.events: list[Event] = []
         self._seam = seam
         self._shelf = shelf
+        self._leases = leases
         self._off = options.mode is Mode.off
         self._listeners: tuple[Listener, ...] = (
             self.events.append,
@@ -76,6 +80,8 @@ class Session:
             loaded = loaded or LoadedCode()
             self._publisher = Publisher(shelf, options, self._files, loaded, self._facts, self._secrets)
         self._had: set[str] = set()  # stages that were served or run, for counting what was saved once
+        self._quick: set[str] = set()  # stages that were seen to be too quick to be stored
+        self._damaged: set[tuple[str, str]] = set()  # keys whose entries could not be read, and why
         self._children = Children(options, self._find, self._authorised)
         self._local = threading.local()
 
@@ -117,7 +123,8 @@ class Session:
         if frame.find is not None and not frame.changed:
             # Look up: by what the children's results turned out to be, now that Hydra has built them.
             trace, _ = frame.keys(frame.received(), frame.before)
-            frame.found = None if trace is None else frame.find(trace)
+            if trace is not None:
+                frame.lease, frame.found = frame.find(trace)
             if frame.found is not None:
                 return Served(frame.found.value)
         # An instantiate call within the target is a call of its own.
@@ -181,6 +188,7 @@ class Session:
             raise
         finally:
             call.frames.pop()
+            frame.release()
         call.finish(stage, outcome)
         return Served(outcome.value, sorted(stage.all_names)) if served else outcome.value
 
@@ -229,14 +237,17 @@ class Session:
 
         # Compute: Hydra's own code calls the target. Then keep the result, before anybody can change it.
         frame.outcomes.clear()
-        if candidate and stage.children and outcomes is None:
-            frame.find = lambda trace: self._serve(frame, trace, visit)
+        leases = None if stage.shape in self._quick else self._leases
+        if candidate and (leases is not None or (stage.children and outcomes is None)):
+            frame.find = lambda trace: self._take(leases, frame, trace, visit)
         value = yield Run(visit)
         trace, static = frame.keys(frame.received(), frame.before)
         if frame.found is not None:
             self._link(static, frame.found.trace or "")
             return frame.found, False
         self._had.add(stage.shape[:16])
+        if frame.seconds < self.options.min_seconds:
+            self._quick.add(stage.shape)
         self._note_callable(frame, value)
         return self._publish(frame, call, value, trace, static), False
 
@@ -290,13 +301,39 @@ class Session:
         self._emit(Kind.HIT, stage, key=found.key, seconds=seconds, saved=saved, size=found.size)
         return known
 
+    def _take(
+        self, leases: Leases | None, frame: Frame, trace: str, visit: Visit
+    ) -> tuple[Lease | None, Outcome | None]:
+        """Lease: one computes, the others wait, then look up again. Gives the lease, what was found, or neither."""
+        look = self._look(frame, trace, visit)
+        what = f"{frame.stage.path or 'the root'} ({frame.stage.target})"
+        return (None, look()) if leases is None else leases.take(trace, what, look)
+
+    def _look(self, frame: Frame, trace: str, visit: Visit) -> Callable[[], Outcome | None]:
+        """Looks up a result that somebody may be computing at this moment."""
+        publisher = self._publisher
+        if self.options.mode is not Mode.refresh or publisher is None:
+            return lambda: self._serve(frame, trace, visit)
+        stale = self._find(frame.stage, trace)
+
+        def look() -> Outcome | None:
+            found = self._find(frame.stage, trace)
+            if found is not None and (stale is None or found.manifest != stale.manifest):
+                publisher.written.add(trace)  # by another process, while this one waited
+            return self._serve(frame, trace, visit)
+
+        return look
+
     def _find(self, stage: Stage, key: str) -> Found | None:
         if self._shelf is None:
             return None
         try:
             return self._shelf.find(key)
         except Exception as error:
-            self._emit(Kind.DAMAGED, stage, key=key, reason=brief(error))
+            reason = brief(error)
+            if (key, reason) not in self._damaged:  # it may be looked at again, and be left where it is
+                self._damaged.add((key, reason))
+                self._emit(Kind.DAMAGED, stage, key=key, reason=reason)
             return None
 
     def _authorised(self, stage: Stage, resolved: Any, visit: Visit, found: Found | None = None) -> bool:

@@ -169,3 +169,8 @@ def _status(process: int) -> list[bytes] | None:
             return file.read().rpartition(b")")[2].split()
     except OSError:
         return None
+
+
+if hasattr(os, "register_at_fork"):
+    # In time a descendant may get the process id of an ancestor.
+    os.register_at_fork(after_in_child=_here.cache_clear)
