@@ -188,7 +188,9 @@ def test_gc_forgets_marks_of_uses(store: LocalStore, capsys: Capture) -> None:
     assert not Uses(store).times()
 
 
-@pytest.mark.parametrize("flags", [["--max-size", "20XB"], ["--max-age", "3 months"], ["--max-size"], ["--no"]])
+@pytest.mark.parametrize(
+    "flags", [["--max-size", "20XB"], ["--max-age", "3 months"], ["--max-size"], ["--no"]]
+)
 def test_gc_refuses_what_means_nothing(store: LocalStore, capsys: Capture, flags: list[str]) -> None:
     """Wrong sizes and ages: exit status 2 with an example, and nothing is removed."""
     before = snapshot(store.root)

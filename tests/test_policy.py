@@ -200,7 +200,6 @@ def live() -> dict[str, tuple[Any, str]]:
         "csv": (csv.reader([]), once),
         "matches": (re.finditer("a", "a"), once),
         "own iterator": (Once(), once),
-        "glob": (Path().glob("*"), "a generator, which can be read only once"),
     }
 
 

@@ -44,6 +44,9 @@ class Record:
             called("Nested.make")
             return cls(*args, **kwargs)
 
+        def __repr__(self) -> str:
+            return "Nested()"
+
     @classmethod
     def make(cls, *args: Any, **kwargs: Any) -> Any:
         called("make")
@@ -53,6 +56,9 @@ class Record:
     def plain(*args: Any, **kwargs: Any) -> Any:
         called("plain")
         return ("plain", args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
 class Child(Record):
@@ -65,6 +71,9 @@ class Slotted:
     def __init__(self, a: Any = 0, b: Any = 0) -> None:
         called("Slotted")
         self.a, self.b = a, b
+
+    def __repr__(self) -> str:
+        return "Slotted()"
 
 
 class Callable:

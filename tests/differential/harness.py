@@ -18,10 +18,14 @@ from snapshots import error_snapshot, raw_snapshot, sharing, snapshot
 from hydra_cached.active import activated, seam
 from hydra_cached.config import read_options
 from hydra_cached.events import Event, Kind
+from hydra_cached.keys.code import CodeIndex
 from hydra_cached.session import Session
 from hydra_cached.shelf import EntryShelf
 from hydra_cached.stores.memory import MemoryStore
 
+_CODE = (
+    CodeIndex()
+)  # one for all sessions: the targets' code stays as it is, and reading it takes most of the time
 ORIGINALS = {name: getattr(internals, name) for name in ("instantiate_node", "_call_target", "OmegaConf")}
 
 
@@ -52,6 +56,8 @@ def run(scenario: Scenario, function: Callable[..., Any] = instantiate) -> Outco
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             calls = list(CALLS)
             result: Any = ("error", error_snapshot(error))
+            if "RecursionError" in repr(result):
+                reject()  # an interpolation of itself: where it is found out depends on the depth of the stack
         else:
             calls = list(CALLS)
             shared = sharing(value)
@@ -68,6 +74,7 @@ def run(scenario: Scenario, function: Callable[..., Any] = instantiate) -> Outco
 def caching(store: MemoryStore, **options: Any) -> Iterator[Session]:
     """A session of its own on a given store."""
     session = Session(seam(), read_options(dir=None, min_seconds=0.0, **options), EntryShelf(store))
+    session._index = _CODE
     with activated(session, everywhere=True):
         yield session
 

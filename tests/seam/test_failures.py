@@ -36,6 +36,10 @@ def still_works() -> bool:
     return results[0] == results[1] and results[0].value == 7
 
 
+# Hydra 1.4 adds notes to what targets raise. Before Python 3.11 there were none.
+SAYS_WHERE = OLD or hasattr(BaseException, "add_note")
+
+
 def where(error: BaseException) -> str:
     return str(error) + "\n".join(getattr(error, "__notes__", []))
 
@@ -48,7 +52,7 @@ def test_errors_say_where(session: Session) -> None:
     for _ in range(2):
         with pytest.raises(InstantiationException if OLD else ValueError) as caught:
             instantiate(config.a)
-        assert "full_key: a.b[1].c" in where(caught.value)
+        assert not SAYS_WHERE or "full_key: a.b[1].c" in where(caught.value)
         assert "on purpose" in where(caught.value)
         assert isinstance(caught.value.__cause__ if OLD else caught.value, ValueError)
     assert still_works()

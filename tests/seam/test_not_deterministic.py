@@ -105,7 +105,10 @@ def test_errors_of_unstable_children_come_in_their_turn(tmp_path: Path) -> None:
             with pytest.raises(Exception, match="no clock") as caught:
                 instantiate(config)
             notes = "".join(getattr(caught.value, "__notes__", ()))
-            assert (str(caught.value) + notes).count("full_key: b") == 1
+            said = hasattr(BaseException, "add_note") or "full_key" in str(
+                caught.value
+            )  # Hydra 1.4, Python 3.10
+            assert (str(caught.value) + notes).count("full_key: b") == said
             assert [name for name in calls() if name != "add"] == ["failing_tick"]
         assert [event.path for event in session.events if event.kind.value == "failed"] == ["b", ""] * 2
 

@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from conftest import Project
 from hydra.utils import instantiate
 from local_writer import is_whole, key_of, made
 
@@ -197,6 +198,43 @@ def test_who_says_so_may_use_it(tmp_path: Path, options: dict[str, Any]) -> None
     root.mkdir()
     root.chmod(0o777)
     assert cached(root, **options) == (1, 1) and cached(root, **options) == (2, 0)
+
+
+APP = """
+import hydra
+from hydra.utils import instantiate
+
+@hydra.main(version_base=None, config_name=None)
+def main(config):
+    print("made", instantiate({"_target_": "fractions.Fraction", "numerator": 3, "denominator": 4}))
+
+main()
+"""
+
+
+def test_an_app_runs_without_a_cache_that_others_can_write_to(project: Project) -> None:
+    """The job ends well and says why it had no cache."""
+    project.write(app_py=APP)
+    (project.root / "open").mkdir()
+    (project.root / "open").chmod(0o777)
+    said = project.python("app.py", "+cache=disk", "cache.dir=open", "cache.min_seconds=0")
+    assert "made 3/4" in said and not os.listdir(project.root / "open")
+    assert "The job runs without a cache" in said and "can be written to by everybody" in said
+
+
+def test_an_app_takes_its_key_from_the_environment(project: Project) -> None:
+    """The options work on the command line; the key is in no file that the job leaves, and not in what it says."""
+    project.write(app_py=APP)
+    secret = "the key of this test"
+    options = ["cache.signing_key=${oc.env:THE_KEY}", "cache.max_size=1GB", "cache.max_age=30d"]
+    for served in ("0 stages from the cache, 1 run, 1 stored", "1 stage from the cache"):
+        command = ["app.py", "+cache=disk", "cache.min_seconds=0", "cache.shared=true", *options]
+        said = project.python(*command, THE_KEY=secret)
+        assert "made 3/4" in said and served in said and secret not in said
+    files = [path for path in project.root.rglob("*") if path.is_file()]
+    assert files and not any(secret.encode() in path.read_bytes() for path in files)
+    said = project.python(*command, THE_KEY="")
+    assert "made 3/4" in said and "The job runs without a cache: cache.signing_key: is empty" in said
 
 
 def test_verify_unpickles_nothing_that_others_may_have_planted(root: Path) -> None:
