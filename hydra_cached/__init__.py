@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hydra_cached.api import activate, instantiate
+    from hydra_cached.artifacts import Artifact
     from hydra_cached.config import CacheOptions
     from hydra_cached.errors import HydraCachedError
     from hydra_cached.events import Event, Kind, Summary
     from hydra_cached.keys.canonical import register as register_canonical_form
     from hydra_cached.marks import not_deterministic
+    from hydra_cached.stores.formats import register_serializer
 
 __version__ = "0.1.0"
 __all__ = [
+    "Artifact",
     "CacheOptions",
     "Event",
     "HydraCachedError",
@@ -27,9 +30,11 @@ __all__ = [
     "instantiate",
     "not_deterministic",
     "register_canonical_form",
+    "register_serializer",
 ]
 
 _HOMES = {
+    "Artifact": ("hydra_cached.artifacts", "Artifact"),
     "CacheOptions": ("hydra_cached.config", "CacheOptions"),
     "Event": ("hydra_cached.events", "Event"),
     "HydraCachedError": ("hydra_cached.errors", "HydraCachedError"),
@@ -39,6 +44,7 @@ _HOMES = {
     "instantiate": ("hydra_cached.api", "instantiate"),
     "not_deterministic": ("hydra_cached.marks", "not_deterministic"),
     "register_canonical_form": ("hydra_cached.keys.canonical", "register"),
+    "register_serializer": ("hydra_cached.stores.formats", "register_serializer"),
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra_cached.artifacts import Places
 from hydra_cached.keys.code import Fingerprint
 from hydra_cached.keys.code.freshness import loaded_names
 from hydra_cached.keys.key import Stage
@@ -69,6 +70,7 @@ class Frame:
             finds the result.
         found: what that found.
         lease: or the lease.
+        places: tells what the places of artifacts in its result are relative to.
     """
 
     stage: Stage
@@ -85,6 +87,7 @@ class Frame:
     find: Callable[[str], tuple[Lease | None, Outcome | None]] | None = None
     found: Outcome | None = None
     lease: Lease | None = None
+    places: Callable[[], Places] = Places
 
     def release(self) -> None:
         """Let others compute it, if it is to be computed at all: the stage has been stored or never will be."""

@@ -50,6 +50,10 @@ class NotStorable(HydraCachedError, TypeError):
     """A result cannot be kept: it does not survive pickling, or must not be pickled at all."""
 
 
+class NotRestorable(HydraCachedError):
+    """A file that belongs to a stored result cannot be put back where it belongs."""
+
+
 class DamagedEntry(HydraCachedError):
     """A stored entry is not what was stored: truncated, changed, of a foreign version, or unreadable."""
 

@@ -213,7 +213,7 @@ class Publisher:
             **({"random_state": random_state.capture()} if frame.before is not None else {}),
             **self._facts(frame),
         }
-        size = self._shelf.keep(trace, value, manifest, self._content(call))
+        size = self._shelf.keep(trace, value, manifest, self._content(call), frame.places())
         self.written.add(trace)
         self.link(static, trace)
         self._remember(stage, trace, parts, stored)

@@ -34,6 +34,7 @@ from hydra_cached.seam import Failed, Run, Seam, Served, Story, Visit
 from hydra_cached.secrets import redacted
 from hydra_cached.shelf import Found, Shelf
 from hydra_cached.stores.leases import Lease, Leases
+from hydra_cached.whereabouts import places_of
 
 log = logging.getLogger("hydra_cached.session")
 
@@ -179,7 +180,7 @@ class Session:
             self._emit(Kind.SHARED, stage)
             return Served(shared.value, sorted(stage.all_names))
 
-        frame = Frame(stage)
+        frame = Frame(stage, places=lambda: places_of(stage, visit))
         call.frames.append(frame)
         try:
             outcome, served = yield from self._way(stage, frame, visit, call)
@@ -286,7 +287,7 @@ class Session:
         if found is None or not self._authorised(stage, recorded_targets(found), visit, found):
             return None
         try:
-            value = found.load()
+            value = found.load(frame.places)
             if self._draws(stage):
                 random_state.restore(found.manifest["random_state"])
         except Exception as error:

@@ -9,12 +9,14 @@ from typing import Any, Protocol
 
 from blake3 import blake3
 
+from hydra_cached.artifacts import Places
 from hydra_cached.errors import DamagedEntry, NotStorable
 from hydra_cached.keys.canonical import type_name
 from hydra_cached.stores.base import LINK, Entry, Manifest, Payload, Store
 from hydra_cached.stores.serializers import dump, load
 
 RECENT = "recent"  # in a manifest without payload: parts of a target's youngest entries
+Digest = Callable[[Any], str | None]  # gives the digest of a value's content, if it has one
 NOTE = "note"  # in a manifest without payload: a short text
 
 
@@ -25,13 +27,14 @@ class Found:
     Args:
         key: where it is, after links.
         manifest: what is known of it.
-        load: gives the result; may raise ``DamagedEntry``.
+        load: gives the result; told where to put artifacts, puts them there. May raise ``DamagedEntry`` and
+            ``NotRestorable``.
         size: bytes, 0 if unknown.
     """
 
     key: str
     manifest: Manifest
-    load: Callable[[], Any]
+    load: Callable[[Callable[[], Places] | None], Any]
     size: int = 0
 
 
@@ -41,8 +44,15 @@ class Shelf(Protocol):
     def find(self, key: str) -> Found | None:
         """What is kept under a key; may raise ``DamagedEntry`` or ``OSError``."""
 
-    def keep(self, key: str, value: Any, manifest: Manifest, digest: Callable[[Any], str | None]) -> int:
+    def keep(self, key: str, value: Any, manifest: Manifest, digest: Digest, places: Places) -> int:
         """Keep a result; adds the digest of its content to the manifest, and returns its size in bytes.
+
+        Args:
+            key: what it is kept under.
+            value: the result.
+            manifest: what is known of it.
+            digest: gives digests of contents.
+            places: what the places of artifacts in it are relative to.
 
         Raises:
             NotStorable: this result cannot be kept.
@@ -52,7 +62,7 @@ class Shelf(Protocol):
     def link(self, key: str, target: str) -> None:
         """Make a second key find what is under a first."""
 
-    def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
+    def digest(self, value: Any, digest: Digest) -> str:
         """Digest of a value that is not kept; raises ``NotStorable`` if there is none."""
 
     def recent(self, target: str) -> list[dict[str, Any]]:
@@ -76,10 +86,10 @@ class EntryShelf:
         if entry is None or entry.payload is None:
             return None
         payload = entry.payload
-        return Found(key, entry.manifest, lambda: load(payload), payload.size)
+        return Found(key, entry.manifest, lambda places: load(payload, places), payload.size)
 
-    def keep(self, key: str, value: Any, manifest: Manifest, digest: Callable[[Any], str | None]) -> int:
-        payload = dump(value)
+    def keep(self, key: str, value: Any, manifest: Manifest, digest: Digest, places: Places) -> int:
+        payload = dump(value, places)
         content = digest(value)
         manifest["content"] = content or _payload_digest(payload, digest)
         return self.store.put(key, Entry(manifest, payload))
@@ -87,7 +97,7 @@ class EntryShelf:
     def link(self, key: str, target: str) -> None:
         self.store.put(key, Entry({LINK: target}))
 
-    def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
+    def digest(self, value: Any, digest: Digest) -> str:
         return _digest_of(value, digest)
 
     def recent(self, target: str) -> list[dict[str, Any]]:
@@ -136,14 +146,14 @@ def _notes_key(kind: str, name: str) -> str:
     return blake3(f"{kind} {name}".encode()).hexdigest()
 
 
-def _digest_of(value: Any, digest: Callable[[Any], str | None]) -> str:
+def _digest_of(value: Any, digest: Digest) -> str:
     content = digest(value) or _payload_digest(dump(value), digest)
     if content is None:
         raise NotStorable("it refers to code that cannot be read")
     return content
 
 
-def _payload_digest(payload: Payload, digest: Callable[[Any], str | None]) -> str | None:
+def _payload_digest(payload: Payload, digest: Digest) -> str | None:
     """For what has no canonical form: equal bytes, and equal code of the classes in it, make equal objects.
 
     (Not the other way round: unequal bytes may.) None if there is code that cannot be read.
@@ -189,9 +199,9 @@ class ObjectShelf:
         kept = self.cache[key]
         if not isinstance(kept, KeptObject):
             raise DamagedEntry(f"the cache object holds a {type(kept).__name__} of somebody else under {key}")
-        return Found(str(kept.manifest.get("key", key)), kept.manifest, lambda: kept.value)
+        return Found(str(kept.manifest.get("key", key)), kept.manifest, lambda places: kept.value)
 
-    def keep(self, key: str, value: Any, manifest: Manifest, digest: Callable[[Any], str | None]) -> int:
+    def keep(self, key: str, value: Any, manifest: Manifest, digest: Digest, places: Places) -> int:
         manifest["key"] = key
         manifest["content"] = digest(value)
         self.cache[key] = KeptObject(value, manifest)
@@ -200,7 +210,7 @@ class ObjectShelf:
     def link(self, key: str, target: str) -> None:
         self.cache[key] = self.cache[target]
 
-    def digest(self, value: Any, digest: Callable[[Any], str | None]) -> str:
+    def digest(self, value: Any, digest: Digest) -> str:
         return _digest_of(value, digest)
 
     def recent(self, target: str) -> list[dict[str, Any]]:

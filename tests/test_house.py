@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # From the ground up. A module may import from floors below its own, and from its own room.
 FLOORS = [
-    ["errors", "events", "marks", "units", "config", "random_state", "secrets", "unresolved"],
+    ["errors", "events", "marks", "units", "config", "random_state", "secrets", "unresolved", "artifacts"],
     ["keys", "stores"],
     ["policy", "shelf", "logs", "seam", "explain"],
-    ["call", "object_cache", "inventory"],
+    ["call", "object_cache", "inventory", "whereabouts"],
     ["publish", "children"],
     ["session"],
     ["active"],

@@ -88,6 +88,23 @@ def _omegaconf() -> None:
     register(ListConfig, config, replace=False)
 
 
+def _artifacts() -> None:
+    from hydra_cached.artifacts import Artifact
+    from hydra_cached.keys.files import ABSENT, FileDigests
+
+    def artifact(value: Artifact, encoder: Encoder, path: str) -> bytes:
+        content = FileDigests().of(value.path)
+        if content == ABSENT:
+            raise NotCanonical(path, f"artifact that is not there ({value.path})")
+        place = value.place
+        return tagged(
+            b"artifact", *(part.encode() for part in (place.kind, place.path, place.parameter, content))
+        )
+
+    register(Artifact, artifact, replace=False)
+
+
+register_lazily("hydra_cached", _artifacts)
 register_lazily("numpy", _numpy)
 register_lazily("pandas", _pandas)
 register_lazily("pyarrow", _pyarrow)

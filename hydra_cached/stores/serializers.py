@@ -9,19 +9,31 @@ import operator
 import pickle
 import sys
 import types
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf, read_write
 
-from hydra_cached.errors import DamagedEntry, NotStorable
+from hydra_cached.artifacts import Artifact, Place, Places
+from hydra_cached.errors import DamagedEntry, NotRestorable, NotStorable
 from hydra_cached.stores.base import Payload
+from hydra_cached.stores.formats import FORMATS, name_of, read
+from hydra_cached.stores.trees import read_tree, write_tree
 
 PICKLE = "pickle5"
 CLOUDPICKLE = f"cloudpickle-{sys.version_info[0]}.{sys.version_info[1]}"
 
+ARTIFACTS = "+artifacts"  # ends the format's name when there are files in it
+NOWHERE = Places()
 
-def dump(value: Any) -> Payload:
+
+def dump(value: Any, places: Places = NOWHERE) -> Payload:
     """Serialize a result.
+
+    Args:
+        value: the result.
+        places: what the places of the artifacts in it are relative to.
 
     Standard pickle first, so that a class of ``__main__`` comes back as itself; cloudpickle only for what pickle
     refuses (lambdas, local functions and classes). Its byte code is one Python version's own, so the format's
@@ -31,18 +43,19 @@ def dump(value: Any) -> Payload:
         NotStorable: neither can.
     """
     try:
-        return _written(_Pickler, PICKLE, value)
+        return _written(_Pickler, PICKLE, value, places)
     except Exception as refusal:
         try:
-            return _written(_cloud_pickler(), CLOUDPICKLE, value)
+            return _written(_cloud_pickler(), CLOUDPICKLE, value, places)
         except Exception as error:
             raise NotStorable(f"pickle says {_brief(refusal)}; cloudpickle says {_brief(error)}") from error
 
 
-def _written(pickler: Any, kind: str, value: Any) -> Payload:
+def _written(pickler: Any, kind: str, value: Any, places: Places) -> Payload:
     buffers: list[pickle.PickleBuffer] = []
     sink = io.BytesIO()
     writer = pickler(sink, protocol=5, buffer_callback=buffers.append)
+    writer.places = places
     writer.dump(value)
     try:
         raw = [buffer.raw() for buffer in buffers]
@@ -50,24 +63,67 @@ def _written(pickler: Any, kind: str, value: Any) -> Payload:
         # Somebody gave out a buffer that is not contiguous: everything in band then.
         raw, sink = [], io.BytesIO()
         writer = pickler(sink, protocol=5)
+        writer.places = places
         writer.dump(value)
+    kind += ARTIFACTS if writer.artifacts else ""
     return Payload(kind, sink.getbuffer(), raw, tuple(writer.named))
 
 
-def load(payload: Payload) -> Any:
+def load(payload: Payload, places: Callable[[], Places] | None = None) -> Any:
     """The result again: a new object, whose arrays use the payload's buffers without a copy where possible.
+
+    Args:
+        payload: what ``dump`` made of it.
+        places: tells where to put the artifacts in it, if it has any; without, they are left as names.
 
     Raises:
         DamagedEntry: it cannot be read here.
+        NotRestorable: an artifact in it cannot be put into its place.
     """
-    if payload.format not in (PICKLE, CLOUDPICKLE):
+    if payload.format.removesuffix(ARTIFACTS) not in (PICKLE, CLOUDPICKLE):
         raise DamagedEntry(f"its format is {payload.format}, which cannot be read here")
     try:
+        if payload.format.endswith(ARTIFACTS):
+            return _Unpickler(payload, places and places()).load()
         return pickle.loads(payload.stream, buffers=payload.buffers)
-    except MemoryError:
+    except (MemoryError, NotRestorable):
         raise
     except Exception as error:
         raise DamagedEntry(f"it cannot be unpickled: {_brief(error)}") from error
+
+
+class _Unpickler(pickle.Unpickler):
+    """Standard pickle, which puts artifacts into their places."""
+
+    def __init__(self, payload: Payload, places: Places | None) -> None:
+        super().__init__(io.BytesIO(payload.stream), buffers=payload.buffers)
+        self._places = places
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == (__name__, restored_artifact.__name__):
+            return functools.partial(restored_artifact, places=self._places)
+        return super().find_class(module, name)
+
+
+def restored_artifact(place: Place, path: str, *pieces: Any, places: Places | None = None) -> Artifact:
+    """Called by the pickle of a result: an artifact in its place.
+
+    Raises:
+        NotRestorable: it cannot be put there.
+    """
+    where = Path(path) if places is None else places.find(place)
+    if where is None:
+        raise NotRestorable(
+            f"there is no {place.kind} {place.parameter} to put {path} below".replace("  ", " ")
+        )
+    artifact = Artifact(where)
+    artifact.place = place
+    if places is not None:
+        try:
+            write_tree(where, list(zip(*[iter(pieces)] * 3, strict=True)))
+        except OSError as error:
+            raise NotRestorable(f"the artifact {where} cannot be put back: {error}") from error
+    return artifact
 
 
 class _OfResults:
@@ -83,11 +139,18 @@ class _OfResults:
         super().__init__(*args, **options)
         self._inside: dict[int, Any] = {}
         self._contexts: dict[int, Any] = {}
+        self.places = NOWHERE
+        self.artifacts = False
         self.named: dict[Any, None] = {}
 
     def reducer_override(self, value: Any) -> Any:
         if not OmegaConf.is_config(value):
             self.named[value if isinstance(value, (type, types.FunctionType)) else type(value)] = None
+            if type(value) is Artifact:
+                return self._artifact(value)
+            serializer = FORMATS.of(type(value))
+            if serializer is not None:
+                return read, (name_of(type(value)), *map(pickle.PickleBuffer, serializer.dump(value)))
             inherited: Any = getattr(super(), "reducer_override", None)
             return NotImplemented if inherited is None else inherited(value)
         reduced = value.__reduce_ex__(5)
@@ -99,6 +162,14 @@ class _OfResults:
             reduced = _alone(value, reduced)
         self._inside[id(value)] = value
         return reduced
+
+    def _artifact(self, artifact: Artifact) -> Any:
+        self.artifacts = True
+        place = self.places.settle(artifact)
+        pieces: list[Any] = []
+        for name, kind, content in read_tree(artifact.path):
+            pieces += [name, kind, pickle.PickleBuffer(content)]
+        return restored_artifact, (place, str(artifact.path), *pieces)
 
     def _resolved(self, config: Any) -> Any:
         """A copy that needs nothing from where it stood."""

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hydra_cached
+from hydra_cached.artifacts import Places
 from hydra_cached.config import CacheOptions, read_options
 from hydra_cached.errors import DamagedEntry, UntrustedEntry
 from hydra_cached.shelf import EntryShelf, StoreNotes
@@ -278,14 +279,14 @@ def test_a_planted_link_leads_nowhere_with_a_key(tmp_path: Path) -> None:
     """A link to an entry that is rightly signed, of another stage, is not followed unless it is signed, too."""
     inner, signed = both()
     shelf = EntryShelf(signed)
-    shelf.keep(OTHER, "of another stage", {}, lambda value: "digest")
+    shelf.keep(OTHER, "of another stage", {}, lambda value: "digest", Places())
     inner.put(KEY, Entry({LINK: OTHER}))
     assert EntryShelf(inner).find(KEY) is not None
     with pytest.raises(UntrustedEntry):
         shelf.find(KEY)
     shelf.link(KEY, OTHER)
     found = shelf.find(KEY)
-    assert found is not None and found.load() == "of another stage"
+    assert found is not None and found.load(None) == "of another stage"
 
 
 def test_planted_notes_are_not_believed() -> None:
