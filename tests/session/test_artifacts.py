@@ -167,7 +167,7 @@ def test_a_place_that_cannot_be_written_is_a_miss() -> None:
     config = node(write, out="models/a.txt", _cache_ignore_=["out"])
     built(config)
     Path("file").write_text("mine")
-    with pytest.raises(Exception, match="file"):
+    with pytest.raises(Exception, match="File exists"):
         built({**config, "out": "file/a.txt"})
     assert Path("file").read_text() == "mine" and ran == ["write"] * 2
 
