@@ -201,6 +201,9 @@ class Publisher:
         parts = self._parts(call, frame)
         stored = self._recent(stage)
         notes = sorted({note for name in stage.code_names for note in call.fingerprints[name].notes})
+        miss = reason_of_miss(parts, [entry["parts"] for entry in stored])
+        if self._options.mode is Mode.refresh:
+            miss = "cache.mode is refresh"
         manifest: dict[str, Any] = {
             "target": stage.target,
             "path": stage.path,
@@ -208,6 +211,7 @@ class Publisher:
             "seconds": frame.seconds,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+            "miss": miss,
             "parts": parts,
             **({"notes": notes} if notes else {}),
             **({"random_state": random_state.capture()} if frame.before is not None else {}),
@@ -217,9 +221,6 @@ class Publisher:
         self.written.add(trace)
         self.link(static, trace)
         self._remember(stage, trace, parts, stored)
-        miss = reason_of_miss(parts, [entry["parts"] for entry in stored])
-        if self._options.mode is Mode.refresh:
-            miss = "cache.mode is refresh"
         note = DRAWS if frame.drew and frame.before is None else ""
         return Published(manifest["content"], size, stored=True, miss=miss, note=note)
 

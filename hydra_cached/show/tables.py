@@ -62,6 +62,7 @@ def entry_text(manifest: Mapping[str, Any]) -> str:
         ("stored", str(manifest.get("created", "")).replace("T", " ")),
         ("content", str(manifest.get("content"))[:16]),
         ("python", manifest.get("python")),
+        ("reason", manifest.get("miss") or "(unknown)"),
     ]
     lines = [f"{name:<8} {value}" for name, value in facts]
     groups: dict[str, list[tuple[str, str]]] = {}
