@@ -224,6 +224,14 @@ class Call:
                 for outcome in outcomes:
                     self.look_again(outcome)
 
+    def identify(self) -> None:
+        """Take the digest of what the stage on top gets where only its code stands for it: it may change."""
+        frame = self.frames[-1]
+        for child in frame.stage.children:
+            for outcome in frame.outcomes.get(child.shape, ()):
+                if outcome.digest is None and outcome.trace is not None and not child.partial:
+                    outcome.digest, outcome.seen = self._redigest(outcome.value), self._calls
+
     def take_ready(self, stage: Stage) -> Outcome | Failed | None:
         """What was made for this stage ahead of Hydra's asking, because its dependant's key needed it."""
         waiting = self.frames[-1].ready.get(stage.shape) if self.frames and stage.obstacle is None else None

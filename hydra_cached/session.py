@@ -82,6 +82,7 @@ class Session:
             self._publisher = Publisher(shelf, options, self._files, loaded, self._facts, self._secrets)
         self._had: set[str] = set()  # stages that were served or run, for counting what was saved once
         self._quick: set[str] = set()  # stages that were seen to be too quick to be stored
+        self._paces: dict[str, bool] = {}  # whether all calls of a target so far were that quick
         self._damaged: set[tuple[str, str]] = set()  # keys whose entries could not be read, and why
         self._children = Children(options, self._find, self._authorised)
         self._local = threading.local()
@@ -123,6 +124,8 @@ class Session:
         call.receive()
         if frame.find is not None and not frame.changed:
             # Look up: by what the children's results turned out to be, now that Hydra has built them.
+            if not self._paces.get(frame.stage.target):
+                call.identify()
             trace, _ = frame.keys(frame.received(), frame.before)
             if trace is not None:
                 frame.lease, frame.found = frame.find(trace)
@@ -247,8 +250,10 @@ class Session:
             self._link(static, frame.found.trace or "")
             return frame.found, False
         self._had.add(stage.shape[:16])
-        if frame.seconds < self.options.min_seconds:
+        quick = frame.seconds < self.options.min_seconds
+        if quick:
             self._quick.add(stage.shape)
+        self._paces[stage.target] = quick and self._paces.get(stage.target, True)
         self._note_callable(frame, value)
         return self._publish(frame, call, value, trace, static), False
 
