@@ -14,7 +14,7 @@ from hydra_cached.call import Call, Frame, Outcome
 from hydra_cached.config import CacheOptions, Mode
 from hydra_cached.errors import NotStorable, StrictError, brief
 from hydra_cached.explain import Parts, parts_of, reason_of_miss
-from hydra_cached.keys.code.freshness import LoadedCode
+from hydra_cached.keys.code.freshness import LoadedCode, Read
 from hydra_cached.keys.content import content_digest
 from hydra_cached.keys.files import FileDigests
 from hydra_cached.keys.key import Stage
@@ -176,8 +176,7 @@ class Publisher:
 
     def _moved(self, call: Call, stage: Stage) -> str | None:
         """The guard: code and declared files must still be what the key says."""
-        sources: dict[str, tuple[int, int]] = {}
-        loaded: dict[str, frozenset[str]] = {}
+        code: dict[str, Read] = {}
         pending = [stage]
         seen: set[str] = set()
         while pending:
@@ -187,14 +186,12 @@ class Publisher:
             seen.add(each.shape)
             pending.extend(each.children)
             for name in each.code_names:
-                files, names = call.fingerprints[name].files, call.fingerprints.loaded[name]
-                sources.update(files)
-                for path in files:
-                    loaded[path] = min(names, loaded.get(path, names), key=len)
+                found = call.fingerprints[name]
+                code[name] = Read(found.digest, found.files, call.fingerprints.loaded[name])
             for name, path in each.file_names.items():
                 if self._files.of(path) != each.files[name]:
                     return f"the file {path} was changed while it ran"
-        return self._loaded.disagreement(sources, loaded)
+        return self._loaded.disagreement(code.values())
 
     def _keep(self, call: Call, frame: Frame, value: Any, trace: str, static: str | None) -> Published:
         stage = frame.stage

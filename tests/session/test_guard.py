@@ -254,6 +254,29 @@ def test_reload(stages: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert built.value == truth(stages)
 
 
+EDITS_THAT_DO_NOT_COUNT = {
+    "a comment": ("stages", "RATE = 2", "RATE = 2  # per hour"),
+    "a docstring": ("helpers", "return OFFSET", "'Shifted.'\n    return OFFSET"),
+    "another function": ("helpers", "OFFSET = 1000", "OFFSET = 1000\ndef other(): return 1"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS_THAT_DO_NOT_COUNT)
+def test_an_edit_that_does_not_count(stages: Lab, edit: str) -> None:
+    """Once code was seen to be what is loaded, edits that leave its fingerprint as it is do not matter."""
+    module, old, new = EDITS_THAT_DO_NOT_COUNT[edit]
+    stages.build(CONFIG)
+    stages.edit(old, new, module, restart=False)
+    later(stages.root / f"{module}.py")
+    assert stages.build(CONFIG).ran == []
+    other = CONFIG.replace("x: 1", "x: 2")
+    assert all(event.stored for event in stages.build(other).events)
+    stages.edit("RATE = 2", "RATE = 3", restart=False)
+    later(stages.root / "stages.py")
+    built = stages.build(other)
+    assert not built.of("x").stored and "stages.py was changed after" in built.of("x").reason
+
+
 def test_within_one_session(stages: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Edits between the calls of one session are seen, refused until a reload, and stored after it."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)

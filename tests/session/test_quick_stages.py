@@ -68,7 +68,7 @@ def test_what_the_slow_stage_does_to_its_argument_does_not_count(lab: Lab) -> No
 
 
 def test_what_has_no_digest_is_told_by_its_code(lab: Lab) -> None:
-    """A quick result that nothing can take the digest of makes the slow stage hit as long as its code is the same."""
+    """Where nothing can take the digest of a quick result, the slow stage hits as long as the code is the same."""
     lab.code(
         CODE
         + """

@@ -8,6 +8,9 @@ source. There is no record of when a module was imported, so that is found out f
 * a file that changed after it was known to be what was imported, is it no more;
 * for all others, what is loaded is compared with the source (``agreement``), and where that does not tell, the
   bytecode that Python wrote at the import does.
+
+Code whose fingerprint is one that was found to be loaded, by the very modules that are loaded still, is loaded: of
+what was edited since, nothing counts (a comment, a function that it does not reach).
 """
 
 from __future__ import annotations
@@ -18,12 +21,30 @@ import os
 import sys
 import time
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hydra_cached.keys.code.agreement import agreement
 
 Stamp = tuple[int, int]  # time of last write in ns, size in bytes
+
+Sign = tuple[str, str, int]  # a module: its file, its name, the identity of its spec
+
+
+@dataclass(frozen=True)
+class Read:
+    """Code whose fingerprint was made.
+
+    Args:
+        digest: the fingerprint.
+        files: source files that it was made of, with the stamps that they had.
+        loaded: names of the modules that were loaded by then.
+    """
+
+    digest: str
+    files: Mapping[str, Stamp]
+    loaded: frozenset[str]
 
 
 class LoadedCode:
@@ -31,30 +52,39 @@ class LoadedCode:
 
     def __init__(self) -> None:
         # The specs are kept: a reload gives a module another one, and an id means nothing when its object is gone.
-        self._known: dict[tuple[str, str, int], tuple[Any, Stamp]] = {}
+        self._known: dict[Sign, tuple[Any, Stamp]] = {}
+        self._verified: dict[
+            str, set[frozenset[Sign]]
+        ] = {}  # by digest: the modules that had this code loaded
 
-    def disagreement(self, files: Mapping[str, Stamp], loaded: Mapping[str, frozenset[str]]) -> str | None:
-        """Why a result must not be stored under the fingerprint of these files; None if it may.
+    def disagreement(self, code: Iterable[Read]) -> str | None:
+        """Why a result must not be stored under these fingerprints; None if it may.
 
         Args:
-            files: source files with the stamps that they had when the fingerprint was made.
-            loaded: for each, names of the modules that were loaded by then.
+            code: the fingerprints, and what was loaded when they were made.
         """
-        modules = _modules_by_file(files)
-        for path, stamp in files.items():
-            if _stamp(path) != stamp:
-                return f"{path} was changed while it ran"
-            for name, module in modules.get(path, ()):
-                problem = self._doubt(name, module, path, stamp, name not in loaded[path])
-                if problem is not None:
-                    return problem
+        code = list(code)
+        modules = _modules_by_file({path for each in code for path in each.files})
+        for each in code:
+            signs: set[Sign] = set()
+            problem = None
+            for path, stamp in each.files.items():
+                if _stamp(path) != stamp:
+                    return f"{path} was changed while it ran"
+                for name, module in modules.get(path, ()):
+                    signs.add(_sign(path, name, module))
+                    problem = problem or self._doubt(name, module, path, stamp, name not in each.loaded)
+            verified = self._verified.setdefault(each.digest, set())
+            if problem is None:
+                verified.add(frozenset(signs))
+            elif frozenset(signs) not in verified:
+                return problem
         return None
 
     def _doubt(
         self, name: str, module: types.ModuleType, path: str, stamp: Stamp, imported_since: bool
     ) -> str | None:
-        spec = getattr(module, "__spec__", None)
-        sign = (path, name, id(spec))
+        sign = _sign(path, name, module)
         _, known = self._known.get(sign, (None, None))
         if known is None:
             read_now = imported_since or _written_before_start(path)
@@ -63,10 +93,14 @@ class LoadedCode:
                 return f"it cannot be told whether {path} was changed after it had been imported"
             if same is not False:
                 known = stamp
-                self._known[sign] = spec, stamp
+                self._known[sign] = getattr(module, "__spec__", None), stamp
         if known != stamp:
             return f"{path} was changed after it had been imported, so that other code ran than it says"
         return None
+
+
+def _sign(path: str, name: str, module: types.ModuleType) -> Sign:
+    return path, name, id(getattr(module, "__spec__", None))
 
 
 def loaded_names(before: frozenset[str] = frozenset()) -> frozenset[str]:
@@ -74,7 +108,7 @@ def loaded_names(before: frozenset[str] = frozenset()) -> frozenset[str]:
     return before if len(before) == len(sys.modules) else frozenset(sys.modules)
 
 
-def _modules_by_file(files: Mapping[str, Stamp]) -> dict[str, list[tuple[str, types.ModuleType]]]:
+def _modules_by_file(files: Collection[str]) -> dict[str, list[tuple[str, types.ModuleType]]]:
     found: dict[str, list[tuple[str, types.ModuleType]]] = {}
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
