@@ -113,6 +113,11 @@ def open_session(
         store = None
     if store is None:
         return Session(seam(), options, None, listeners=listeners)
+    return session_over(store, options, listeners)
+
+
+def session_over(store: Store, options: CacheOptions, listeners: tuple[Listener, ...] = ()) -> Session:
+    """A session whose results are in a store, whatever the options say of a directory; not active yet."""
     writes = options.mode is not Mode.readonly
     notes = StoreNotes(store, writes)
     claims = store.claims() if writes else None

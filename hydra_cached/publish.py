@@ -244,7 +244,7 @@ class Publisher:
         try:
             return self._shelf.recent(stage.target)
         except Exception as error:
-            log.debug("what was stored before of %s cannot be read: %s", stage.target, error)
+            log.debug("what was stored before of %s cannot be read: %s", stage.target, brief(error))
             return []
 
     def _remember(self, stage: Stage, key: str, parts: Parts, stored: list[dict[str, Any]]) -> None:
@@ -252,7 +252,7 @@ class Publisher:
         try:
             self._shelf.remember(stage.target, [{"key": key, "parts": parts}, *others[: _REMEMBERED - 1]])
         except Exception as error:
-            log.debug("what was stored of %s cannot be noted: %s", stage.target, error)
+            log.debug("what was stored of %s cannot be noted: %s", stage.target, brief(error))
 
 
 def costs_of(frame: Frame) -> dict[str, float]:

@@ -121,7 +121,7 @@ class StoreNotes(MutableMapping[str, str]):
     def __getitem__(self, key: str) -> str:
         try:
             entry = self._store.get(_notes_key(NOTE, key))
-        except (DamagedEntry, OSError):
+        except Exception:  # stores raise what they like
             entry = None
         if entry is None or NOTE not in entry.manifest:
             raise KeyError(key)
@@ -129,11 +129,12 @@ class StoreNotes(MutableMapping[str, str]):
 
     def __setitem__(self, key: str, text: str) -> None:
         if self._writes:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):
                 self._store.put(_notes_key(NOTE, key), Entry({NOTE: text}))
 
     def __delitem__(self, key: str) -> None:
-        self._store.delete(_notes_key(NOTE, key))
+        with contextlib.suppress(Exception):
+            self._store.delete(_notes_key(NOTE, key))
 
     def __iter__(self) -> Iterator[str]:
         raise NotImplementedError("notes are found by key only")

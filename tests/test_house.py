@@ -23,6 +23,7 @@ FLOORS = [
     ["callback", "module_config"],
     ["show"],
     ["cli", "execution"],
+    ["testing"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Within the ground floor there is an order, too.

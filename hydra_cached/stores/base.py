@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+KEY = re.compile(r"[0-9a-f]{16,}")
 
 Manifest = dict[str, Any]
 Buffer = bytes | bytearray | memoryview
@@ -49,8 +52,19 @@ class Entry:
     payload: Payload | None = None
 
 
+def check_key(key: str) -> str:
+    """The key, if it is one. Links name keys, and none may lead anywhere else.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not KEY.fullmatch(key):
+        raise ValueError(f"{key!r} is not a key: a key is a string of hex digits")
+    return key
+
+
 class Store(Protocol):
-    """Entries by key. Keys are strings of hex digits.
+    """Entries by key. Keys are strings of 16 hex digits or more; all that take one raise ``ValueError`` for others.
 
     What ``put`` has returned from is visible to every later ``get`` with any key it was put under, whole: no
     reader ever sees a part of an entry. Writing an existing key replaces its entry.

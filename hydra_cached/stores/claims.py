@@ -30,6 +30,17 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _LONGEST = 4096
 
 
+def check_name(name: str) -> str:
+    """The name, if it can be a claim's.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a claim: a name is a string of hex digits")
+    return name
+
+
 class LocalClaims:
     """Claims as files in a directory, which is made at the first.
 
@@ -103,9 +114,7 @@ class LocalClaims:
             return mine
 
     def _path(self, name: str) -> Path:
-        if not NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot name a claim: a name is a string of hex digits")
-        return self._directory / name
+        return self._directory / check_name(name)
 
     def _fill(self, descriptor: int, path: Path, text: str) -> None:
         try:
@@ -176,6 +185,7 @@ class MemoryClaims:
         self._guard = (os.getpid(), threading.Lock())
 
     def create(self, name: str, text: str) -> bool:
+        check_name(name)
         with self._lock:
             if name in self._claims:
                 return False
@@ -183,15 +193,18 @@ class MemoryClaims:
             return True
 
     def read(self, name: str) -> tuple[str, float] | None:
+        check_name(name)
         found = self._claims.get(name)
         return None if found is None else (found[0], time.monotonic() - found[1])
 
     def touch(self, name: str) -> None:
+        check_name(name)
         with self._lock:
             if name in self._claims:
                 self._claims[name] = (self._claims[name][0], time.monotonic())
 
     def swap(self, name: str, old: str, new: str) -> bool:
+        check_name(name)
         with self._lock:
             if name not in self._claims or self._claims[name][0] != old:
                 return False
@@ -199,6 +212,7 @@ class MemoryClaims:
             return True
 
     def drop(self, name: str, text: str) -> bool:
+        check_name(name)
         with self._lock:
             if name not in self._claims or self._claims[name][0] != text:
                 return False

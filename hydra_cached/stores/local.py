@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry, UntrustedEntry
-from hydra_cached.stores.base import Entry, Manifest
+from hydra_cached.stores.base import KEY, Entry, Manifest, check_key
 from hydra_cached.stores.claims import LocalClaims
 from hydra_cached.stores.entry import CHECKED_ALWAYS, HEADER, manifest_end, pack, read_manifest, unpack
 from hydra_cached.stores.sweep import sweep_if_due
 from hydra_cached.stores.trust import PRIVATE, Access, check_root, foreign_hand
 
-_KEY = re.compile(r"[0-9a-f]{16,}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _OURS = {"CACHEDIR.TAG", ".gitignore", "entries", "leases", "trimmed", "used"}
 _CACHEDIR_TAG = """Signature: 8a477f597d28d172789f06886806bc55
@@ -89,14 +88,8 @@ class LocalStore:
         return f"LocalStore({str(self.root)!r})"
 
     def path(self, key: str) -> Path:
-        """Where the entry of a key lies.
-
-        Raises:
-            ValueError: it is no key. Links name keys, and none may lead out of the directory.
-        """
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"{key!r} is not a key: a key is a string of hex digits")
-        return self.root / "entries" / key[:2] / key
+        """Where the entry of a key lies; raises ``ValueError`` if it is none."""
+        return self.root / "entries" / check_key(key)[:2] / key
 
     def admit(self) -> None:
         """Make sure that the directory, or where it would be made, can be trusted as far as it must be.
@@ -272,7 +265,7 @@ class LocalStore:
 
 
 def _is_entry(shard: str, name: str) -> bool:
-    return _KEY.fullmatch(name) is not None and name[:2] == shard
+    return KEY.fullmatch(name) is not None and name[:2] == shard
 
 
 def _names(directory: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from hydra_cached.stores.base import Entry, Payload
+from hydra_cached.stores.base import Entry, Payload, check_key
 from hydra_cached.stores.claims import MemoryClaims
 
 
@@ -17,7 +17,7 @@ class MemoryStore:
         self._claims = MemoryClaims()
 
     def get(self, key: str) -> Entry | None:
-        found = self._entries.get(key)
+        found = self._entries.get(check_key(key))
         if found is None:
             return None
         text, payload = found
@@ -30,11 +30,11 @@ class MemoryStore:
         payload = entry.payload
         if payload is not None:
             payload = Payload(payload.format, bytes(payload.stream), [bytes(b) for b in payload.buffers])
-        self._entries[key] = (json.dumps(entry.manifest), payload)
+        self._entries[check_key(key)] = (json.dumps(entry.manifest), payload)
         return payload.size if payload is not None else 0
 
     def delete(self, key: str) -> bool:
-        return self._entries.pop(key, None) is not None
+        return self._entries.pop(check_key(key), None) is not None
 
     def claims(self) -> MemoryClaims:
         return self._claims

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from local_writer import is_whole, key_of, made
 
 from hydra_cached.stores import bounded
 from hydra_cached.stores.base import LINK, Entry
@@ -22,6 +21,7 @@ from hydra_cached.stores.eviction import Bounds, Item, evictions
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.serializers import dump, load
 from hydra_cached.stores.trim import RESOLUTION, Uses, leased_keys, trim
+from hydra_cached.testing import is_whole, key_of, made
 from hydra_cached.units import parse_age, parse_size
 
 NOW = 1_000_000.0

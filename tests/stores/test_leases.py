@@ -20,7 +20,6 @@ import pytest
 
 from hydra_cached.stores import leases as leases_module
 from hydra_cached.stores import owners
-from hydra_cached.stores.base import Claims
 from hydra_cached.stores.claims import LocalClaims, MemoryClaims
 from hydra_cached.stores.leases import Heart, Lease, Leases
 from hydra_cached.stores.owners import GONE, Here, Owner, in_a_team, started
@@ -29,11 +28,6 @@ KEY, OTHER = "ab" * 32, "cd" * 32
 ROOT = Path(__file__).parents[2]
 HERE = Here.now()
 ELSEWHERE = dataclasses.replace(HERE, host="elsewhere", machine="another start of another machine")
-
-
-@pytest.fixture(params=["local", "memory"])
-def claims(request: pytest.FixtureRequest, tmp_path: Path) -> Claims:
-    return LocalClaims(tmp_path / "leases") if request.param == "local" else MemoryClaims()
 
 
 @pytest.fixture
@@ -76,89 +70,6 @@ def child(body: Callable[[], None]) -> Iterator[int]:
 # Claims.
 
 
-def test_a_claim_is_created_once(claims: Claims) -> None:
-    """Of one name there is one claim, which has the first text; another name is another claim."""
-    assert claims.read(KEY) is None
-    assert claims.create(KEY, "a") and not claims.create(KEY, "b") and claims.create(OTHER, "c")
-    read = claims.read(KEY)
-    assert read is not None and read[0] == "a" and 0 <= read[1] < 5
-
-
-def test_only_who_knows_a_claims_text_removes_or_replaces_it(claims: Claims) -> None:
-    """Dropping and swapping want the text that is there; what is not there is neither dropped nor swapped."""
-    assert not claims.drop(KEY, "a") and not claims.swap(KEY, "a", "b") and claims.read(KEY) is None
-    claims.create(KEY, "a")
-    assert not claims.drop(KEY, "b") and not claims.swap(KEY, "b", "c") and claims.read(KEY)[0] == "a"  # type: ignore[index]
-    assert claims.swap(KEY, "a", "b") and claims.read(KEY)[0] == "b"  # type: ignore[index]
-    assert not claims.drop(KEY, "a") and claims.drop(KEY, "b") and claims.read(KEY) is None
-
-
-def test_touching_makes_a_claim_young(claims: Claims) -> None:
-    """A claim's age counts from when it was touched last; touching what is not there makes nothing."""
-    claims.touch(KEY)
-    assert claims.read(KEY) is None
-    claims.create(KEY, "a")
-    time.sleep(0.3)
-    assert claims.read(KEY)[1] >= 0.25  # type: ignore[index]
-    claims.touch(KEY)
-    assert claims.read(KEY)[1] < 0.25  # type: ignore[index]
-
-
-def test_of_many_that_swap_or_create_one_succeeds(claims: Claims) -> None:
-    """16 threads swap the same text, or create the same claim: one succeeds, again and again."""
-    barrier = threading.Barrier(16)
-    won: list[tuple[int, str]] = []
-
-    def swap() -> None:
-        for turn in range(20):
-            me = f"{turn} {threading.get_ident()}"
-            if barrier.wait() == 0:
-                claims.create(f"a{turn:032x}", "dead")
-            barrier.wait()
-            if claims.swap(f"a{turn:032x}", "dead", me):
-                won.append((turn, me))
-            if claims.create(f"b{turn:032x}", me):
-                won.append((-turn - 1, me))
-
-    threads = [threading.Thread(target=swap) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(turn for turn, _ in won) == sorted([*range(20), *(-turn - 1 for turn in range(20))])
-    for turn, me in won:
-        name = f"a{turn:032x}" if turn >= 0 else f"b{-turn - 1:032x}"
-        assert claims.read(name)[0] == me  # type: ignore[index]
-
-
-def test_of_many_processes_that_swap_one_succeeds(directory: Path, tmp_path: Path) -> None:
-    """The same with processes, which come and go meanwhile."""
-    LocalClaims(directory).create(KEY, "0")
-
-    def swaps(number: int) -> None:
-        mine = LocalClaims(directory)
-        for _ in range(150):
-            text = mine.read(KEY)[0]  # type: ignore[index]
-            if mine.swap(KEY, text, str(int(text) + 1)):
-                with open(tmp_path / f"won{number}", "a") as file:
-                    file.write(f"{int(text) + 1}\n")
-
-    processes = []
-    for number in range(6):
-        processes.append(os.fork())
-        if processes[-1] == 0:
-            try:
-                swaps(number)
-            finally:
-                os._exit(0)
-    for process in processes:
-        os.waitpid(process, 0)
-    won = [int(line) for path in tmp_path.glob("won*") for line in path.read_text().split()]
-    # Each number was reached by one process alone.
-    assert sorted(won) == list(range(1, len(won) + 1)) and len(won) > 10
-    assert os.listdir(directory) == [KEY]
-
-
 def test_claims_leave_nothing_behind(directory: Path) -> None:
     """What is created, read, swapped and dropped leaves an empty directory, for its owner alone."""
     claims = LocalClaims(directory)
@@ -168,21 +79,6 @@ def test_claims_leave_nothing_behind(directory: Path) -> None:
     assert os.listdir(directory) == [KEY] and (directory / KEY).stat().st_mode & 0o777 == 0o600
     claims.drop(KEY, "b")
     assert os.listdir(directory) == [] and directory.stat().st_mode & 0o777 == 0o700
-
-
-@pytest.mark.parametrize("name", ["", "../" + KEY, "/etc/passwd", "README", KEY + "\n"])
-def test_a_claims_name_leads_nowhere_else(directory: Path, name: str) -> None:
-    """A name that is not hex digits is refused, whatever is asked."""
-    claims = LocalClaims(directory)
-    for act in (
-        lambda: claims.create(name, ""),
-        lambda: claims.read(name),
-        lambda: claims.touch(name),
-        lambda: claims.swap(name, "", ""),
-        lambda: claims.drop(name, ""),
-    ):
-        with pytest.raises(ValueError, match="cannot name a claim"):
-            act()
 
 
 def test_a_planted_link_is_not_followed(directory: Path, tmp_path: Path) -> None:
@@ -297,90 +193,6 @@ def test_ranks_of_one_job_are_a_team(monkeypatch: pytest.MonkeyPatch, value: str
 
 
 # Leases.
-
-
-def test_one_takes_and_the_next_takes_when_it_is_released(claims: Claims) -> None:
-    """A lease that is free is taken at once; released twice, it is released once."""
-    leases = Leases(claims)
-    lease, found = leases.take(KEY, "it", nothing)
-    assert lease is not None and found is None and claims.read(KEY) is not None
-    lease.release()
-    assert claims.read(KEY) is None
-    claims.create(KEY, "somebody else's")
-    lease.release()
-    assert claims.read(KEY) is not None
-
-
-def test_who_has_the_lease_looks_once_more(claims: Claims) -> None:
-    """The last owner may have been done a moment ago: what is there then is found, and the lease is let go."""
-    assert Leases(claims).take(KEY, "it", lambda: "done") == (None, "done")
-    assert claims.read(KEY) is None
-
-
-def test_a_waiter_finds_what_the_owner_made(claims: Claims) -> None:
-    """While another thread computes, a second waits; then it finds the result."""
-    leases, result = Leases(claims), []
-    lease, _ = leases.take(KEY, "it", nothing)
-    assert lease is not None
-
-    def finish() -> None:
-        result.append("made")
-        lease.release()
-
-    found: list[Any] = []
-    thread = threading.Thread(
-        target=lambda: found.append(leases.take(KEY, "it", lambda: result[0] if result else None))
-    )
-    thread.start()
-    time.sleep(0.3)
-    assert found == []
-    finish()
-    thread.join(5)
-    assert found == [(None, "made")]
-
-
-def test_a_lease_that_is_released_without_a_result_is_not_passed_on(claims: Claims) -> None:
-    """What was too quick, or failed, is not worth waiting for a second time: all that waited compute at once."""
-    leases = Leases(claims)
-    lease, _ = leases.take(KEY, "it", nothing)
-    found: list[Any] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(leases.take(KEY, "it", nothing))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.2)
-    lease.release()  # type: ignore[union-attr]
-    for thread in threads:
-        thread.join(5)
-    assert found == [(None, None)] * 8
-
-
-@pytest.mark.parametrize("text", ["", "{", "somebody's own"])
-def test_a_claim_that_says_nothing_is_taken_over(directory: Path, text: str) -> None:
-    """An owner that was killed before it wrote who it is holds up nobody for more than a moment."""
-    LocalClaims(directory).create(KEY, text)
-    begin = time.monotonic()
-    lease, _ = Leases(LocalClaims(directory)).take(KEY, "it", nothing)
-    assert lease is not None and time.monotonic() - begin < 2
-
-
-def test_the_heart_beats_while_a_lease_is_held(directory: Path) -> None:
-    """An owner elsewhere that beats is waited for; one that has ceased to is taken over, not before."""
-    claims = LocalClaims(directory)
-    owner = Leases(claims, heartbeat=0.1, missed=0.6, here=lambda: ELSEWHERE)
-    lease, _ = owner.take(KEY, "it", nothing)
-    assert lease is not None
-    other = Leases(claims, 1.5, heartbeat=0.1, missed=0.6)
-    assert other.take(KEY, "it", nothing) == (None, None)  # waited in vain: it is alive
-    lease._heart.remove(lease)
-    begin = time.monotonic()
-    taken, _ = other.take(KEY, "it", nothing)
-    assert taken is not None and time.monotonic() - begin < 1.5
-    lease.release()
-    assert claims.read(KEY) is not None  # not its own any more
-    taken.release()
-    assert claims.read(KEY) is None
 
 
 def test_one_thread_beats_for_all_and_ends(directory: Path) -> None:

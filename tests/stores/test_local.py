@@ -5,16 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import random
 import re
 import shutil
-import signal
 import stat
-import struct
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +17,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from blake3 import blake3
-from local_writer import is_whole, key_of, made
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry
 from hydra_cached.stores import local
@@ -31,11 +24,10 @@ from hydra_cached.stores.base import Entry, Payload
 from hydra_cached.stores.entry import ALIGNMENT
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.serializers import dump, load
+from hydra_cached.testing import is_whole, key_of, made
 
 KEY, OTHER = key_of(1), key_of(2)
 BIG = 3_000_000
-WRITER = Path(__file__).parent / "local_writer.py"
-ENV = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 @pytest.fixture
@@ -58,26 +50,6 @@ def whole(store: LocalStore, key: str) -> bool:
 
 
 # Put, get, delete, keys.
-
-
-@pytest.mark.parametrize("size", [0, 32, 70_000, BIG])
-def test_entries_come_back_until_deleted(store: LocalStore, size: int) -> None:
-    """What was put is found, listed, replaced and deleted, small or mapped; what was not is None."""
-    assert store.get(KEY) is None and list(store.keys()) == [] and store.delete(KEY) is False
-    written = store.put(KEY, made(1, size))
-    assert written == store.path(KEY).stat().st_size > size
-    assert whole(store, KEY) and list(store.keys()) == [KEY]
-    store.put(KEY, made(2, size))
-    assert store.get(KEY).manifest["seed"] == 2 and whole(store, KEY)  # type: ignore[union-attr]
-    assert LocalStore(store.root).get(KEY).manifest["seed"] == 2  # type: ignore[union-attr]
-    assert store.delete(KEY) is True and store.get(KEY) is None and store.delete(KEY) is False
-    assert files(store.root) == []
-
-
-def test_links_come_back(store: LocalStore) -> None:
-    """An entry without payload comes back without one."""
-    store.put(KEY, Entry({"link": OTHER}))
-    assert store.get(KEY) == Entry({"link": OTHER}, None)
 
 
 def test_looking_makes_nothing(store: LocalStore) -> None:
@@ -227,15 +199,6 @@ def test_large_entries_are_mapped_copy_on_write(store: LocalStore) -> None:
     assert np.array_equal(load(store.get(KEY).payload), array)  # type: ignore[union-attr,arg-type]
 
 
-def test_small_entries_come_back_writable(store: LocalStore) -> None:
-    """An array of a small entry can be written to as well, without an effect on the file."""
-    np = pytest.importorskip("numpy")
-    store.put(KEY, Entry({}, dump({"x": np.arange(5)})))
-    found = load(store.get(KEY).payload)  # type: ignore[union-attr,arg-type]
-    found["x"] += 1
-    assert load(store.get(KEY).payload)["x"].tolist() == [0, 1, 2, 3, 4]  # type: ignore[union-attr,arg-type]
-
-
 def test_mapped_arrays_are_aligned(store: LocalStore) -> None:
     """Arrays of a large entry begin at multiples of 64 bytes in memory, too."""
     np = pytest.importorskip("numpy")
@@ -293,24 +256,6 @@ def damaged_once(store: LocalStore, key: str) -> None:
     store.path(key).with_name(f"{key}.damaged").unlink()
 
 
-def test_every_truncation_is_noticed(store: LocalStore) -> None:
-    """An entry cut off after any number of bytes is reported once, set aside and replaced."""
-    store.put(KEY, made(1, 128))
-    data = store.path(KEY).read_bytes()
-    for length in range(len(data)):
-        store.path(KEY).write_bytes(data[:length])
-        damaged_once(store, KEY)
-
-
-def test_every_flipped_byte_is_noticed(store: LocalStore) -> None:
-    """An entry with any one byte changed is reported once, set aside and replaced."""
-    store.put(KEY, made(1, 128))
-    data = store.path(KEY).read_bytes()
-    for at in range(len(data)):
-        store.path(KEY).write_bytes(data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1 :])
-        damaged_once(store, KEY)
-
-
 def test_bytes_changed_in_place_in_a_large_entry_are_noticed(store: LocalStore) -> None:
     """A large payload that was written to after it was published is checked: its time of last write tells."""
     store.put(KEY, made(1, BIG))
@@ -338,15 +283,6 @@ def test_large_entries_that_were_copied_are_checked_and_good(store: LocalStore, 
 
 
 @pytest.mark.parametrize("size", [0, 1000, BIG])
-def test_an_entry_under_another_key_s_name_is_noticed(store: LocalStore, size: int) -> None:
-    """An entry says which key it belongs to: a file that was renamed or copied is not served for another key."""
-    store.put(OTHER, made(1, size))
-    store.path(KEY).parent.mkdir(exist_ok=True)
-    store.path(OTHER).replace(store.path(KEY))
-    damaged_once(store, KEY)
-
-
-@pytest.mark.parametrize("size", [0, 1000, BIG])
 def test_truncation_and_garbage_at_the_end_are_noticed_though_the_time_is_right(
     store: LocalStore, size: int
 ) -> None:
@@ -362,60 +298,6 @@ def test_truncation_and_garbage_at_the_end_are_noticed_though_the_time_is_right(
         store.path(KEY).write_bytes(change(store.path(KEY).read_bytes()))
         os.utime(store.path(KEY), ns=(times.st_atime_ns, times.st_mtime_ns))
         damaged_once(store, KEY)
-
-
-@pytest.mark.parametrize("content", [b"", b"HYD", b"HYDCACHE", bytes(100), b"HYDCACHE" + b"x" * BIG])
-def test_what_a_crash_may_leave_is_repaired(store: LocalStore, content: bytes) -> None:
-    """A file that is empty, all zeros, or only begins as an entry does, is damage, and is replaced."""
-    store.put(KEY, Entry())
-    store.path(KEY).write_bytes(content)
-    damaged_once(store, KEY)
-
-
-def foreign(version: int = 2, flags: int = 0) -> bytes:
-    """An entry of another version that keeps to the rules for all versions."""
-    head = struct.pack("<8sIIQQ", b"HYDCACHE", version, flags, 5, 3)
-    return head + blake3(head + b"tomor").digest() + b"tomor" + b"row"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(foreign(), id="version 2"),
-        pytest.param(foreign(0), id="version 0"),
-        pytest.param(foreign(1, 4), id="flags"),
-        pytest.param(foreign()[:-1], id="version 2, cut off"),
-        b"somebody else's",
-        b"\x80\x05N.",
-        pytest.param(b"x" * BIG, id="large"),
-    ],
-)
-def test_foreign_files_are_left_alone(store: LocalStore, content: bytes) -> None:
-    """Other versions and somebody's files are reported once, then a miss; neither set aside nor written over."""
-    store.put(KEY, Entry())
-    store.path(KEY).write_bytes(content)
-    with pytest.raises(ForeignEntry, match="left alone") as caught:
-        store.get(KEY)
-    assert str(store.path(KEY)) in str(caught.value)
-    assert store.get(KEY) is None and store.get(KEY) is None
-    with pytest.raises(FileExistsError, match="not written over, because it"):
-        store.put(KEY, made(1, 100))
-    assert store.path(KEY).read_bytes() == content and files(store.root) == [store.path(KEY)]
-    assert store.delete(KEY) and not files(store.root)  # who asks for it by name may
-
-
-def test_a_foreign_version_is_reported_once_and_foreign_files_one_by_one(store: LocalStore) -> None:
-    """A directory full of entries of the next version makes one report, not one for each."""
-    for at in range(6):
-        store.put(key_of(at), Entry())
-        store.path(key_of(at)).write_bytes(foreign() if at < 3 else b"mine")
-    reports = 0
-    for at in [*range(6), *range(6)]:
-        try:
-            assert store.get(key_of(at)) is None
-        except ForeignEntry:
-            reports += 1
-    assert reports == 1 + 3
 
 
 def test_what_is_no_file_is_left_alone_and_hangs_nobody(store: LocalStore) -> None:
@@ -659,13 +541,6 @@ def test_a_step_that_fails_leaves_what_was_there(
     assert store.get(KEY).manifest["seed"] == 1 and files(store.root) == [store.path(KEY)]  # type: ignore[union-attr]
 
 
-def test_manifests_that_are_no_json_leave_nothing(store: LocalStore) -> None:
-    """A manifest that cannot be written is an error of the caller's, and no file."""
-    with pytest.raises(TypeError):
-        store.put(KEY, Entry({"x": object()}, Payload("f", b"s")))
-    assert files(store.root) == [] and store.get(KEY) is None
-
-
 def test_roots_that_cannot_be_are_oserrors(tmp_path: Path) -> None:
     """A root that is a file, or lies below one, is a miss to read and an OSError to write."""
     (tmp_path / "file").write_text("mine")
@@ -687,74 +562,3 @@ def test_a_cache_that_was_removed_is_made_again(store: LocalStore) -> None:
 
 
 # Many at once.
-
-
-@contextlib.contextmanager
-def writers(
-    root: Path, number: int, keys: int = 4, times: int = 10**9
-) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that write, waited for until they have begun, and killed at the end if they still are."""
-    command = [sys.executable, str(WRITER), str(root), str(keys), str(times)]
-    started = [subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, text=True) for _ in range(number)]
-    try:
-        for process in started:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-
-
-def test_kills_at_random_instants_leave_no_partial_entry(store: LocalStore) -> None:
-    """Writers killed with SIGKILL in mid-put: every entry that is found is whole; leftovers are only *.tmp."""
-    chance = random.Random(7)
-    found = 0
-    for _ in range(8):
-        with writers(store.root, 3) as processes:
-            for process in processes:
-                time.sleep(chance.random() * 0.04)
-                for key in store.keys():
-                    assert whole(store, key)
-                process.send_signal(signal.SIGKILL)
-        for key in store.keys():
-            assert whole(store, key)
-            found += 1
-    assert found
-    assert all(p.name in {key_of(n) for n in range(4)} or p.name.endswith(".tmp") for p in files(store.root))
-    store.put(key_of(0), made(1, 0))
-    assert whole(store, key_of(0))
-
-
-def test_many_processes_that_write_one_key_never_mix(store: LocalStore) -> None:
-    """Readers and writers of one key, in several processes: every read is whole, and nothing is left over."""
-    reads = 0
-    with writers(store.root, 4, keys=1, times=40) as processes:
-        while any(process.poll() is None for process in processes):
-            entry = store.get(key_of(0))
-            if entry is not None:
-                assert is_whole(entry)
-                reads += 1
-        assert [process.returncode for process in processes] == [0] * 4
-    assert reads and whole(store, key_of(0)) and files(store.root) == [store.path(key_of(0))]
-
-
-def test_many_threads_that_begin_a_cache_at_once_all_succeed(store: LocalStore) -> None:
-    """Making the directories is no race."""
-    errors: list[BaseException] = []
-    barrier = threading.Barrier(8)
-
-    def put(n: int) -> None:
-        try:
-            barrier.wait()
-            LocalStore(store.root).put(key_of(n), made(n, 0))
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=put, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == [] and len(list(store.keys())) == 8
-    assert (store.root / ".gitignore").read_text() == "*\n"

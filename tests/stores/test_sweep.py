@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from local_writer import key_of, made
 
 from hydra_cached.stores.claims import LocalClaims
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.owners import Here, Owner
 from hydra_cached.stores.sweep import sweep, sweep_if_due
+from hydra_cached.testing import key_of, made
 
 KEY = key_of(1)
 UNIQUE = "0123456789abcdef" * 2

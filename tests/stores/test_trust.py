@@ -19,12 +19,12 @@ from unittest import mock
 import pytest
 from conftest import Project
 from hydra.utils import instantiate
-from local_writer import is_whole, key_of, made
 
 import hydra_cached
 from hydra_cached.errors import UntrustedEntry, UntrustedRoot
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.trust import PRIVATE, SHARED, Access, exposure
+from hydra_cached.testing import is_whole, key_of, made
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="the system has no owners and modes")
 root_only = pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="needs root, to be several users")
@@ -298,7 +298,7 @@ def place() -> Iterator[Path]:
 SETUP = """
 import grp, logging, os, pwd, sys
 sys.path[:0] = {paths!r}
-from local_writer import is_whole, key_of, made
+from hydra_cached.testing import is_whole, key_of, made
 from hydra_cached.errors import *
 from hydra_cached.stores.bounded import BoundedStore
 from hydra_cached.stores.eviction import Bounds

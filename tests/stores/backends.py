@@ -1,0 +1,77 @@
+"""Our own backends, as the conformance suites see them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra_cached.stores.base import Store
+from hydra_cached.stores.bounded import BoundedStore
+from hydra_cached.stores.eviction import Bounds
+from hydra_cached.stores.local import LocalStore
+from hydra_cached.stores.memory import MemoryStore
+from hydra_cached.stores.signing import SignedStore
+from hydra_cached.stores.trust import PRIVATE, SHARED, Access
+from hydra_cached.testing import Backend
+
+KEYS = ("one secret of more than sixteen characters",)
+
+
+@dataclass
+class LocalBackend(Backend):
+    """A directory."""
+
+    root: Path
+    access: Access = PRIVATE
+
+    def open(self) -> Store:
+        return LocalStore(self.root, self.access)
+
+    def raw_read(self, key: str) -> bytes:
+        return self._path(key).read_bytes()
+
+    def raw_write(self, key: str, data: bytes) -> None:
+        self._path(key).parent.mkdir(parents=True, exist_ok=True)
+        self._path(key).write_bytes(data)
+
+    def raw_names(self) -> list[str]:
+        return sorted(path.name for path in (self.root / "entries").rglob("*") if path.is_file())
+
+    def _path(self, key: str) -> Path:
+        return LocalStore(self.root).path(key)
+
+
+@dataclass
+class SharedBackend(LocalBackend):
+    """A directory for a group."""
+
+    access: Access = SHARED
+
+
+@dataclass
+class SignedBackend(LocalBackend):
+    """A directory whose entries are signed."""
+
+    def open(self) -> Store:
+        access = dataclasses.replace(PRIVATE, others=True)
+        return SignedStore(LocalStore(self.root, access, mapped=False), KEYS)
+
+
+@dataclass
+class BoundedBackend(LocalBackend):
+    """A directory that is kept within bounds, which are far."""
+
+    def open(self) -> Store:
+        directory = LocalStore(self.root)
+        return BoundedStore(directory, directory, Bounds(size=10**9, age=10**6))
+
+
+@dataclass
+class MemoryBackend(Backend):
+    """This process's memory: every handle is the same."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+
+    def open(self) -> Store:
+        return self.store

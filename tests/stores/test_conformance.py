@@ -1,0 +1,62 @@
+"""Our own backends pass the suites that others' backends are held to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from backends import BoundedBackend, LocalBackend, MemoryBackend, SharedBackend, SignedBackend
+
+from hydra_cached.testing import (
+    Backend,
+    ClaimsSuite,
+    DamageSuite,
+    LeaseProcessSuite,
+    LeaseSuite,
+    ProcessSuite,
+    StoreSuite,
+)
+
+
+class TestMemory(StoreSuite, ClaimsSuite, LeaseSuite):
+    """Memory: all but what needs other processes, or bytes that others can reach."""
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return MemoryBackend()
+
+
+class TestLocal(StoreSuite, DamageSuite, ProcessSuite, ClaimsSuite, LeaseSuite, LeaseProcessSuite):
+    """A directory: all."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        return LocalBackend(tmp_path / "cache")
+
+
+class TestShared(StoreSuite, ProcessSuite):
+    """A directory for a group."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        return SharedBackend(tmp_path / "cache")
+
+
+class TestSigned(StoreSuite, DamageSuite):
+    """A directory whose entries are signed."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        backend = SignedBackend(tmp_path / "cache")
+        backend.step = 5
+        return backend
+
+
+class TestBounded(StoreSuite, DamageSuite):
+    """A directory with bounds."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        backend = BoundedBackend(tmp_path / "cache")
+        backend.step = 5
+        return backend
