@@ -13,7 +13,7 @@ class Backend:
     Instances are pickled, for other processes open the same place, too: they hold paths or URLs, not handles.
     """
 
-    step = 1  # for slow backends: of the places where an entry can be cut off or changed, every how many-th is tried
+    step = 1  # for slow backends: of the places where an entry can be damaged, every how many-th is tried
     resolution = 0.01  # seconds by which the ages of claims may be wrong, because the store rounds its times
 
     def open(self) -> Store:
