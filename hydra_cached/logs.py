@@ -1,12 +1,48 @@
-"""Events as log lines: the one place that words them."""
+"""Announcing what happened: to listeners, and as log lines, which are worded here alone."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable
+from typing import Any
 
-from hydra_cached.events import NOTHING, Event, Kind
+from hydra_cached.errors import brief
+from hydra_cached.events import NOTHING, Event, Kind, Listener
+from hydra_cached.keys.key import Stage
+from hydra_cached.secrets import redacted
 
 log = logging.getLogger("hydra_cached.stages")
+
+
+class Announcer:
+    """Makes events and tells listeners of them.
+
+    Args:
+        listeners: called with every event, in this order; one that fails is reported, and does no harm.
+        secrets: texts that must not be shown; more may come.
+    """
+
+    def __init__(self, listeners: Iterable[Listener], secrets: Collection[str]) -> None:
+        self._listeners = tuple(listeners)
+        self._secrets = secrets
+
+    def __call__(self, kind: Kind, stage: Stage, **what: Any) -> None:
+        """Announce what happened to a stage.
+
+        Args:
+            kind: how its way ended.
+            stage: the stage.
+            what: the event's other fields.
+        """
+        if kind in (Kind.REFUSED, Kind.DAMAGED):
+            # Errors quote what they are about: values, names of files, URLs.
+            what["reason"] = redacted(what["reason"], self._secrets)
+        event = Event(kind, stage.path, stage.target, **what)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception as error:
+                log.error("a listener failed: %s", brief(error))
 
 
 class LogLines:

@@ -72,6 +72,12 @@ def unwanted(stage: Stage, seconds: float, options: CacheOptions) -> str | None:
     return None
 
 
+def draws(stage: Stage, options: CacheOptions) -> bool:
+    """Whether the options say of a target in a stage that it draws from the global random state."""
+    patterns = options.random_state
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in stage.all_named)
+
+
 def uncacheable(value: Any) -> str | None:
     """Why a result can never be kept, by its nature; None if it may be."""
     # Its type is asked, never the result: asking a proxy may start something, or raise.

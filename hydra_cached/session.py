@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, MutableMapping
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from hydra_cached import policy, random_state
 from hydra_cached.call import Call, Fingerprints, Frame, Outcome
-from hydra_cached.children import Children, Steps, outcome_of, recorded_targets
+from hydra_cached.children import Children, Steps
 from hydra_cached.config import CacheOptions, Mode
-from hydra_cached.errors import NotStorable, brief
+from hydra_cached.errors import NotStorable
 from hydra_cached.events import Event, Kind, Listener, Summary, summarise
 from hydra_cached.keys.code import code_index
 from hydra_cached.keys.code.freshness import LoadedCode
@@ -28,12 +26,12 @@ from hydra_cached.keys.files import FileDigests
 from hydra_cached.keys.key import Stage, matches
 from hydra_cached.keys.reader import Reader
 from hydra_cached.keys.special import SPECIAL_KEYS
-from hydra_cached.logs import LogLines
+from hydra_cached.logs import Announcer, LogLines
+from hydra_cached.lookup import Lookup
 from hydra_cached.publish import Publisher, costs_of, targets_of
 from hydra_cached.seam import Failed, Run, Seam, Served, Story, Visit
-from hydra_cached.secrets import redacted
-from hydra_cached.shelf import Found, Shelf
-from hydra_cached.stores.leases import Lease, Leases
+from hydra_cached.shelf import Shelf
+from hydra_cached.stores.leases import Leases
 from hydra_cached.whereabouts import places_of
 
 log = logging.getLogger("hydra_cached.session")
@@ -65,26 +63,22 @@ class Session:
         self.options = options
         self.events: list[Event] = []
         self._seam = seam
-        self._shelf = shelf
         self._leases = leases
         self._off = options.mode is Mode.off
-        self._listeners: tuple[Listener, ...] = (
-            self.events.append,
-            LogLines(options.verbose, options.min_seconds),
-            *listeners,
-        )
+        self._secrets: set[str] = set()  # texts from the environment in all configs so far
+        lines = LogLines(options.verbose, options.min_seconds)
+        self._emit = Announcer((self.events.append, lines, *listeners), self._secrets)
         self._index = code_index()
         self._files = FileDigests(memory)
-        self._secrets: set[str] = set()  # texts from the environment in all configs so far
         self._publisher: Publisher | None = None
         if shelf is not None:
             loaded = loaded or LoadedCode()
             self._publisher = Publisher(shelf, options, self._files, loaded, self._facts, self._secrets)
-        self._had: set[str] = set()  # stages that were served or run, for counting what was saved once
+        written = self._publisher.written if self._publisher is not None else set()
+        self._lookup = Lookup(seam, options, shelf, self._emit, written)
+        self._children = Children(options, self._lookup.find, self._lookup.authorised)
         self._quick: set[str] = set()  # stages that were seen to be too quick to be stored
         self._paces: dict[str, bool] = {}  # whether all calls of a target so far were that quick
-        self._damaged: set[tuple[str, str]] = set()  # keys whose entries could not be read, and why
-        self._children = Children(options, self._find, self._authorised)
         self._local = threading.local()
 
     def summary(self) -> Summary:
@@ -178,7 +172,7 @@ class Session:
             call.finish(stage, ready)
             return ready.value
         shared = call.available(stage)
-        if shared is not None and self._authorised(stage, shared.targets, visit):
+        if shared is not None and self._lookup.authorised(stage, shared.targets, visit):
             call.finish(stage, shared)
             self._emit(Kind.SHARED, stage)
             return Served(shared.value, sorted(stage.all_names))
@@ -222,10 +216,14 @@ class Session:
             return self._outcome(frame, value, None, None), False
 
         # Look up: by static key, which needs nothing to run.
-        frame.start = random_state.capture() if self._draws(stage) else None
+        frame.start = random_state.capture() if policy.draws(stage, self.options) else None
         frame.static = None if stage.unstable else random_state.joined(stage.static_key, frame.start)
         candidate = self._publisher is not None and policy.unwanted(stage, math.inf, self.options) is None
-        if candidate and frame.static is not None and (outcome := self._serve(frame, frame.static, visit)):
+        if (
+            candidate
+            and frame.static is not None
+            and (outcome := self._lookup.serve(frame, frame.static, visit))
+        ):
             return outcome, True
 
         # Children: what stands for their results, as far as that can be known before Hydra builds them.
@@ -235,7 +233,7 @@ class Session:
             if outcomes is not None:
                 # Look up: by what the children's results are, wherever they came from.
                 trace, static = frame.keys(outcomes, random_state.capture() if frame.start else None)
-                if trace is not None and (outcome := self._serve(frame, trace, visit)):
+                if trace is not None and (outcome := self._lookup.serve(frame, trace, visit)):
                     self._link(static, trace)
                     return outcome, True
 
@@ -243,13 +241,13 @@ class Session:
         frame.outcomes.clear()
         leases = None if stage.shape in self._quick else self._leases
         if candidate and (leases is not None or (stage.children and outcomes is None)):
-            frame.find = lambda trace: self._take(leases, frame, trace, visit)
+            frame.find = lambda trace: self._lookup.take(leases, frame, trace, visit)
         value = yield Run(visit)
         trace, static = frame.keys(frame.received(), frame.before)
         if frame.found is not None:
             self._link(static, frame.found.trace or "")
             return frame.found, False
-        self._had.add(stage.shape[:16])
+        self._lookup.ran(stage)
         quick = frame.seconds < self.options.min_seconds
         if quick:
             self._quick.add(stage.shape)
@@ -281,76 +279,6 @@ class Session:
         if callable(value) and not frame.stage.partial and (name := self._seam.canonical_name(value)):
             frame.resolved.add((frame.stage.target, name))
 
-    # Looking up.
-
-    def _serve(self, frame: Frame, key: str, visit: Visit) -> Outcome | None:
-        stage, publisher = frame.stage, self._publisher
-        if self.options.mode is Mode.refresh and publisher is not None and key not in publisher.written:
-            return None
-        start = time.perf_counter()
-        found = self._find(stage, key)
-        if found is None or not self._authorised(stage, recorded_targets(found), visit, found):
-            return None
-        try:
-            value = found.load(frame.places)
-            if self._draws(stage):
-                random_state.restore(found.manifest["random_state"])
-        except Exception as error:
-            self._emit(Kind.DAMAGED, stage, key=found.key, reason=brief(error))
-            return None
-        seconds = time.perf_counter() - start
-        known = outcome_of(found, value)
-        known.pristine = frame.pristine
-        # What two hits have in common would have run once.
-        saved = sum(cost for each, cost in known.costs.items() if each not in self._had)
-        self._had.update(known.costs)
-        self._emit(Kind.HIT, stage, key=found.key, seconds=seconds, saved=saved, size=found.size)
-        return known
-
-    def _take(
-        self, leases: Leases | None, frame: Frame, trace: str, visit: Visit
-    ) -> tuple[Lease | None, Outcome | None]:
-        """Lease: one computes, the others wait, then look up again. Gives the lease, what was found, or neither."""
-        look = self._look(frame, trace, visit)
-        what = f"{frame.stage.path or 'the root'} ({frame.stage.target})"
-        return (None, look()) if leases is None else leases.take(trace, what, look)
-
-    def _look(self, frame: Frame, trace: str, visit: Visit) -> Callable[[], Outcome | None]:
-        """Looks up a result that somebody may be computing at this moment."""
-        publisher = self._publisher
-        if self.options.mode is not Mode.refresh or publisher is None:
-            return lambda: self._serve(frame, trace, visit)
-        stale = self._find(frame.stage, trace)
-
-        def look() -> Outcome | None:
-            found = self._find(frame.stage, trace)
-            if found is not None and (stale is None or found.manifest != stale.manifest):
-                publisher.written.add(trace)  # by another process, while this one waited
-            return self._serve(frame, trace, visit)
-
-        return look
-
-    def _find(self, stage: Stage, key: str) -> Found | None:
-        if self._shelf is None:
-            return None
-        try:
-            return self._shelf.find(key)
-        except Exception as error:
-            reason = brief(error)
-            if (key, reason) not in self._damaged:  # it may be looked at again, and be left where it is
-                self._damaged.add((key, reason))
-                self._emit(Kind.DAMAGED, stage, key=key, reason=reason)
-            return None
-
-    def _authorised(self, stage: Stage, resolved: Any, visit: Visit, found: Found | None = None) -> bool:
-        """Whether Hydra would call all that a hit spares it; if not, Hydra shall say so itself."""
-        if found is not None and found.manifest.get("policy") != self._seam.policy_version():
-            # Another policy let these calls pass. Names are checked below; what it thought of arguments is not
-            # known, and such rules concern the standard library.
-            if any(name.partition(".")[0] in sys.stdlib_module_names for name in stage.all_named):
-                return False
-        return self._seam.authorised(sorted(stage.all_named), resolved, visit.modes)
-
     def _link(self, key: str | None, target: str) -> None:
         if self._publisher is not None:
             self._publisher.link(key, target)
@@ -364,11 +292,6 @@ class Session:
     @_call.setter
     def _call(self, call: Call | None) -> None:
         self._local.call = call
-
-    def _draws(self, stage: Stage) -> bool:
-        """Whether the options say of a target in here that it draws from the global random state."""
-        patterns = self.options.random_state
-        return any(fnmatchcase(name, pattern) for pattern in patterns for name in stage.all_named)
 
     def _redigest(self, value: Any) -> str | None:
         call = self._call
@@ -386,14 +309,3 @@ class Session:
             "targets": sorted(targets_of(frame)),
             "policy": self._seam.policy_version(),
         }
-
-    def _emit(self, kind: Kind, stage: Stage, **what: Any) -> None:
-        if kind in (Kind.REFUSED, Kind.DAMAGED):
-            # Errors quote what they are about: values, names of files, URLs.
-            what["reason"] = redacted(what["reason"], self._secrets)
-        event = Event(kind, stage.path, stage.target, **what)
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except Exception as error:
-                log.error("a listener failed: %s", brief(error))

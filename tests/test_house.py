@@ -17,6 +17,7 @@ FLOORS = [
     ["policy", "shelf", "logs", "seam", "explain"],
     ["call", "object_cache", "inventory", "whereabouts"],
     ["publish", "children"],
+    ["lookup"],
     ["session"],
     ["active"],
     ["api"],
