@@ -8,7 +8,12 @@ HERE = Path(__file__).parent
 
 JOBLIB = ["hydra-joblib-launcher", "joblib<1.6"]
 EXAMPLE = ["scikit-learn", "matplotlib"]
+REMOTE = {"s3": ["s3fs"], "azure": ["adlfs"], "gcs": ["gcsfs"], "sftp": ["sshfs"]}
+PROGRESS = ["tqdm"]
 TEST = [
+    *REMOTE["s3"],
+    *PROGRESS,
+    "moto[server]>=5",
     "pytest>=7.4",
     "hypothesis>=6.90",
     "hydra-zen>=0.13",
@@ -40,7 +45,13 @@ setup(
         "cloudpickle>=2.2",
         "blake3>=1.0",
     ],
-    extras_require={"example": EXAMPLE, "joblib": JOBLIB, "test": TEST + EXAMPLE},
+    extras_require={
+        "example": EXAMPLE,
+        "joblib": JOBLIB,
+        **REMOTE,
+        "progress": PROGRESS,
+        "test": TEST + EXAMPLE,
+    },
     entry_points={
         "console_scripts": [
             "instantiate = hydra_cached.cli.instantiate:main",

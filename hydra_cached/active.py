@@ -70,5 +70,6 @@ def start(session: Session, *, everywhere: bool) -> Callable[[], None]:
         if everywhere and session in _of_process:
             _of_process.remove(session)
         seam().uninstall()
+        session.finish()
 
     return stop

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Iterator
@@ -10,20 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra_cached.active import activated, active, loaded_code, seam
-from hydra_cached.config import CacheOptions, Mode, Share, read_options, signing_keys
-from hydra_cached.errors import OptionError, UntrustedRoot
+from hydra_cached.config import CacheOptions, Mode, Share, read_options
+from hydra_cached.errors import UntrustedRoot
 from hydra_cached.events import Listener
+from hydra_cached.opening import Opened, open_store, with_leases
 from hydra_cached.session import Session
 from hydra_cached.shelf import EntryShelf, ObjectShelf, StoreNotes
 from hydra_cached.stores.base import Store
-from hydra_cached.stores.bounded import BoundedStore
-from hydra_cached.stores.eviction import Bounds
-from hydra_cached.stores.leases import Leases
-from hydra_cached.stores.local import LocalStore
-from hydra_cached.stores.memory import MemoryStore
-from hydra_cached.stores.signing import SignedStore
-from hydra_cached.stores.trust import PRIVATE, SHARED
-from hydra_cached.units import parse_age, parse_size
 
 log = logging.getLogger("hydra_cached")
 DISABLED = "DISABLED"
@@ -105,49 +97,25 @@ def open_session(
         UntrustedRoot: with ``strict``, others can write to the directory.
     """
     try:
-        store = _store(options, base)
+        opened = open_store(options, base)
     except UntrustedRoot as error:
         if options.strict:
             raise
         log.error("The job runs without a cache: %s", error)
-        store = None
-    if store is None:
+        opened = None
+    if opened is None:
         return Session(seam(), options, None, listeners=listeners)
-    return session_over(store, options, listeners)
+    return _over(opened, options, listeners)
 
 
 def session_over(store: Store, options: CacheOptions, listeners: tuple[Listener, ...] = ()) -> Session:
     """A session whose results are in a store, whatever the options say of a directory; not active yet."""
-    writes = options.mode is not Mode.readonly
-    notes = StoreNotes(store, writes)
-    claims = store.claims() if writes else None
-    leases = None if claims is None else Leases(claims, options.wait_seconds)
-    return Session(seam(), options, EntryShelf(store), notes, listeners, loaded_code(), leases)
+    return _over(with_leases(store, options), options, listeners)
 
 
-def _store(options: CacheOptions, base: str | None) -> Store | None:
-    if options.mode is Mode.off:
-        return None
-    if options.dir is None:
-        return MemoryStore()
-    if "://" in options.dir:
-        raise OptionError("dir", f"{options.dir}: remote directories are not supported yet; use a local one")
-    return _local_store(os.path.join(base or os.getcwd(), os.path.expanduser(options.dir)), options)
-
-
-def _local_store(root: str, options: CacheOptions) -> Store:
-    """A directory's store, and around it what the options ask for."""
-    keys = signing_keys(options)
-    writes = options.mode is not Mode.readonly
-    access = SHARED if options.shared else dataclasses.replace(PRIVATE, others=bool(keys))
-    # What was checked must not change before it is unpickled: what is signed is read, not mapped.
-    directory = LocalStore(root, access, mapped=not keys, repairs=writes)
-    directory.admit()
-    store: Store = SignedStore(directory, keys) if keys else directory
-    if not writes:
-        return store
-    bounds = Bounds(
-        None if options.max_size is None else parse_size(options.max_size),
-        None if options.max_age is None else parse_age(options.max_age),
+def _over(opened: Opened, options: CacheOptions, listeners: tuple[Listener, ...]) -> Session:
+    store = opened.store
+    notes = StoreNotes(store, options.mode is not Mode.readonly)
+    return Session(
+        seam(), options, EntryShelf(store), notes, listeners, loaded_code(), opened.leases, opened.finish
     )
-    return BoundedStore(store, directory, bounds)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -47,8 +47,11 @@ class CacheOptions:
     """The typed node ``cache``.
 
     Args:
-        dir: directory of the entries; a relative one is relative to where the app was started. None keeps the
-            results in memory, for as long as the job or the ``with`` block lasts.
+        dir: directory of the entries, or a URL of fsspec's (``s3://...``, ``abfs://...``, ``gs://...``,
+            ``sftp://...``); a relative one is relative to where the app was started. None keeps the results in
+            memory, for as long as the job or the ``with`` block lasts.
+        storage_options: what fsspec hands to the file system of a URL; never shown.
+        local_dir: a local directory in front of a URL: what was fetched is kept there, and read from there.
         mode: ``readwrite``, ``readonly`` (never writes), ``refresh`` (compute again and replace) or ``off``
             (only takes the special keys out of the targets' arguments).
         min_seconds: results whose own target took less are not stored; seconds.
@@ -74,6 +77,8 @@ class CacheOptions:
     """
 
     dir: str | None = ".hydra_cached"
+    storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    local_dir: str | None = None
     mode: Mode = Mode.readwrite
     min_seconds: float = 1.0
     include: list[str] = field(default_factory=list)
@@ -110,6 +115,15 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
         if not isinstance(values["dir"], (str, os.PathLike)) or not isinstance(os.fspath(values["dir"]), str):
             raise OptionError("dir", f"must be a path or a URL, not {values['dir']!r}")
         values["dir"] = os.fspath(values["dir"])
+    if values["local_dir"] is not None:
+        if not isinstance(values["local_dir"], (str, os.PathLike)) or "://" in os.fspath(values["local_dir"]):
+            raise OptionError("local_dir", "must be the path of a local directory")
+        values["local_dir"] = os.fspath(values["local_dir"])
+    storage = values["storage_options"] or {}
+    if not isinstance(storage, Mapping) or not all(isinstance(name, str) for name in storage):
+        # Not shown: there may be secrets in it.
+        raise OptionError("storage_options", f"must be a mapping, not a {type(storage).__name__}")
+    values["storage_options"] = dict(storage)
     for name, choices in (("mode", Mode), ("share", Share), ("code", Code)):
         values[name] = _choice(name, values[name], choices)
     for name in ("include", "exclude", "ignore", "random_state"):

@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from hydra_cached import policy, random_state
@@ -48,6 +48,7 @@ class Session:
         listeners: called with every event.
         loaded: what is known of the modules that are loaded.
         leases: who computes what; None to compute whatever others may be computing, too.
+        finish: waits for what is still on its way to the store.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Session:
         listeners: tuple[Listener, ...] = (),
         loaded: LoadedCode | None = None,
         leases: Leases | None = None,
+        finish: Callable[[], None] | None = None,
     ) -> None:
         self.options = options
+        self.finish = finish or (lambda: None)
         self.events: list[Event] = []
         self._seam = seam
         self._leases = leases

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from s3_server import Bucket, running
 
 RECORDER = '''
 import os
@@ -60,3 +63,16 @@ class Project:
 def project(tmp_path: Path) -> Project:
     """An empty project, in which ``from recorder import ran`` is possible."""
     return Project(tmp_path / "project").write(recorder_py=RECORDER)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Bucket]:
+    """A bucket of a real S3 server on this machine."""
+    with running() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def bucket(s3: Bucket) -> Bucket:
+    """A place of the test's own in the bucket."""
+    return s3.below(uuid.uuid4().hex)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["errors", "events", "marks", "units", "config", "random_state", "secrets", "unresolved", "artifacts"],
     ["keys", "stores"],
-    ["policy", "shelf", "logs", "seam", "explain"],
+    ["policy", "shelf", "logs", "seam", "explain", "opening"],
     ["call", "object_cache", "inventory", "whereabouts"],
     ["publish", "children"],
     ["lookup"],

@@ -63,6 +63,21 @@ def check_key(key: str) -> str:
     return key
 
 
+@dataclass(frozen=True)
+class Stat:
+    """What a store says of an entry without opening it.
+
+    Args:
+        key: the entry's key.
+        size: bytes that it takes.
+        changed: when it came to be there, seconds since 1970.
+    """
+
+    key: str
+    size: int
+    changed: float
+
+
 class Store(Protocol):
     """Entries by key. Keys are strings of 16 hex digits or more; all that take one raise ``ValueError`` for others.
 

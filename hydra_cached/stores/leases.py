@@ -25,44 +25,72 @@ T = TypeVar("T")
 
 HEARTBEAT = 5.0  # seconds between touches
 MISSED = 30.0  # seconds without one after which an owner elsewhere counts as gone
-_PAUSES = (0.01, 0.25)  # seconds between looks while waiting: a tenth of what was waited, within these
+PAUSES = (0.01, 0.25)
 _REST = 60.0  # seconds for which claims that failed are left alone
 _SAID_AGAIN = 60.0  # seconds between lines that say what is waited for
 
 
-class Lease:
-    """The right to compute a key, until it is released."""
+Later = Callable[[str, Callable[[], None]], None]
 
-    def __init__(self, claims: Claims, key: str, text: str, heart: Heart) -> None:
+
+def at_once(key: str, action: Callable[[], None]) -> None:
+    """Do something now: nothing is ever on its way to the store."""
+    action()
+
+
+class Lease:
+    """The right to compute a key, until it is released.
+
+    Args:
+        claims: where it is kept.
+        key: what will be computed.
+        text: its claim's.
+        heart: touches the claim until it is gone.
+        later: does something once nothing is on its way to the store any more under a key.
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        key: str,
+        text: str,
+        heart: Heart,
+        later: Later = at_once,
+    ) -> None:
         self._claims = claims
         self._key = key
         self._text = text
         self._heart = heart
+        self._later = later
         self._process = os.getpid()
         self._held = True
+        self._failed = False
         heart.add(self)
 
     def release(self) -> None:
         """Let others have it; a second time does nothing, nor does a process that was forked meanwhile."""
         if self._held and self._process == os.getpid():
             self._held = False
-            try:
-                self._claims.drop(self._key, self._text)
-            except Exception as error:
-                log.debug("the lease of %s could not be released: %s", self._key[:12], brief(error))
-                return  # to the heart, which tries again
-            self._heart.remove(self)
+            self._later(self._key, self._drop)
 
     def beat(self) -> None:
         """Say that its owner is alive; or release it, if that failed before."""
-        if not self._held:
-            self._held = True
-            self.release()
+        if self._failed:
+            self._drop()
             return
         try:
             self._claims.touch(self._key)
         except Exception as error:
             log.debug("the lease of %s could not be touched: %s", self._key[:12], brief(error))
+
+    def _drop(self) -> None:
+        try:
+            self._claims.drop(self._key, self._text)
+        except Exception as error:
+            log.debug("the lease of %s could not be released: %s", self._key[:12], brief(error))
+            self._failed = True  # the heart tries again
+            return
+        self._heart.remove(self)
 
 
 class Leases:
@@ -73,6 +101,8 @@ class Leases:
         patience: seconds to wait for another owner; None for as long as it is alive.
         heartbeat: seconds between signs of life.
         missed: seconds without one after which an owner that cannot be looked at counts as gone.
+        pauses: seconds between looks while waiting: a tenth of what was waited, within these.
+        later: does something once nothing is on its way to the store any more under a key; leases are released so.
         here: says which process this is.
     """
 
@@ -83,12 +113,16 @@ class Leases:
         *,
         heartbeat: float = HEARTBEAT,
         missed: float = MISSED,
+        pauses: tuple[float, float] = PAUSES,
+        later: Later = at_once,
         here: Callable[[], Here] = Here.now,
     ) -> None:
         self._claims = claims
         self._patience = float("inf") if patience is None else patience
         self._heartbeat = heartbeat
         self._missed = missed
+        self._pauses = pauses
+        self._later = later
         self._here = here
         self._rests_until = float("-inf")
         self._failed = False
@@ -136,7 +170,7 @@ class Leases:
         return self._lease(key, text) if self._claims.swap(key, old, text) else None
 
     def _lease(self, key: str, text: str) -> Lease:
-        return Lease(self._claims, key, text, _heart(self._heartbeat))
+        return Lease(self._claims, key, text, _heart(self._heartbeat), self._later)
 
     def _wait(self, key: str, what: str, look: Callable[[], T | None]) -> tuple[Lease | None, T | None]:
         """Wait for the owner, or one that takes its place, to be done or gone."""
@@ -178,7 +212,7 @@ class Leases:
                 log.info(
                     "waiting for %s, which computes %s (%.0f s so far)", owner or "a process", what, waited
                 )
-            pause = min(max(_PAUSES[0], waited / 10), _PAUSES[1])
+            pause = min(max(self._pauses[0], waited / 10), self._pauses[1])
             time.sleep(max(0.0, min(pause, self._patience - waited)))
 
     def _fail(self, error: Exception) -> None:

@@ -15,12 +15,11 @@ import socket
 import stat
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry, UntrustedEntry
-from hydra_cached.stores.base import KEY, Entry, Manifest, check_key
+from hydra_cached.stores.base import KEY, Entry, Manifest, Stat, check_key
 from hydra_cached.stores.claims import LocalClaims
 from hydra_cached.stores.entry import CHECKED_ALWAYS, HEADER, manifest_end, pack, read_manifest, unpack
 from hydra_cached.stores.sweep import sweep_if_due
@@ -34,21 +33,6 @@ _CACHEDIR_TAG = """Signature: 8a477f597d28d172789f06886806bc55
 _READ = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 )  # a planted pipe must not hang us
-
-
-@dataclass(frozen=True)
-class Stat:
-    """What the directory says of a file.
-
-    Args:
-        key: the entry's key.
-        size: bytes of the file.
-        changed: when it came to be there, seconds since 1970.
-    """
-
-    key: str
-    size: int
-    changed: float
 
 
 class LocalStore:
@@ -125,18 +109,53 @@ class LocalStore:
             os.close(descriptor)
 
     def put(self, key: str, entry: Entry) -> int:
+        def write(descriptor: int) -> None:
+            with open(descriptor, "wb", buffering=0, closefd=False) as file:
+                for piece in pack(entry, key):
+                    view = memoryview(piece)
+                    while view.nbytes:
+                        view = view[file.write(view) :]
+
+        size = self._publish(key, write)
+        if not self._swept:
+            self._swept = True
+            sweep_if_due(self.root)
+        return size
+
+    def receive(self, key: str, write: Callable[[int], None]) -> int:
+        """Store the bytes of an entry that was packed elsewhere; returns its size.
+
+        Args:
+            key: the entry's key.
+            write: writes them to a descriptor.
+
+        Raises:
+            DamagedEntry: they are not what was packed.
+            OSError: they cannot be stored.
+        """
+
+        def write_and_check(descriptor: int) -> None:
+            write(descriptor)
+            # What came from elsewhere is checked as a whole, once: later reads go by the time of last write.
+            size = os.fstat(descriptor).st_size
+            unpack(memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) if size else b""), key)
+
+        return self._publish(key, write_and_check)
+
+    def _publish(self, key: str, write: Callable[[int], None]) -> int:
+        """Have a new file written, and give it the entry's name when all of it is on the disk."""
         path = self.path(key)
         self._make_room(path.parent)
         self._make_way(key)
         temporary = path.parent / f".{key[:16]}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
         try:
-            with open(self.access.create(temporary), "wb", buffering=0) as file:
-                for piece in pack(entry, key):
-                    view = memoryview(piece)
-                    while view.nbytes:
-                        view = view[file.write(view) :]
-                size = os.fstat(file.fileno()).st_size
-                os.fsync(file.fileno())
+            descriptor = self.access.create(temporary)
+            try:
+                write(descriptor)
+                size = os.fstat(descriptor).st_size
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
             # Cleaners of scratch space go by the time of last access: that is now.
             os.utime(temporary, ns=(time.time_ns(), _published_time(size)))
             temporary.replace(path)
@@ -144,9 +163,6 @@ class LocalStore:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        if not self._swept:
-            self._swept = True
-            sweep_if_due(self.root)
         return size
 
     def delete(self, key: str) -> bool:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra_cached.errors import DamagedEntry
-from hydra_cached.stores.base import LINK
+from hydra_cached.stores.base import LINK, Stat
 from hydra_cached.stores.eviction import Bounds, Item, evictions
-from hydra_cached.stores.local import LocalStore, Stat
+from hydra_cached.stores.local import LocalStore
 
 RESOLUTION = 3600.0  # seconds: uses of an entry that are closer than this are recorded as one
 

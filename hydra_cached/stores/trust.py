@@ -46,8 +46,8 @@ class Access:
                     each.chmod(self.directories)
 
     def create(self, path: str | os.PathLike[str], flags: int = 0) -> int:
-        """Create a file that must not be there yet; returns its descriptor, for writing."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, self.files)
+        """Create a file that must not be there yet; returns its descriptor, for writing and reading."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, self.files)
         if self.exact:
             try:
                 os.fchmod(descriptor, self.files)

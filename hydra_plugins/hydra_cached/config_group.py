@@ -5,6 +5,7 @@ from typing import Any
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
 
 from hydra_cached.config import CacheOptions, Mode, Share
 
@@ -21,7 +22,10 @@ OPTIONS = {
 def store_options() -> None:
     """Put the group into Hydra's config store; the ``cache`` node of each option is typed."""
     for name, options in OPTIONS.items():
-        node: dict[str, Any] = {"cache": options, "hydra": CALLBACK}
+        typed = OmegaConf.structured(options)
+        # Its names are the file system's: they need no plus on the command line.
+        OmegaConf.set_struct(typed.storage_options, False)
+        node: dict[str, Any] = {"cache": typed, "hydra": CALLBACK}
         store = ConfigStore.instance()
         store.store(group="cache", name=name, node=node, package="_global_", provider="hydra-cached")
 

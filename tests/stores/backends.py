@@ -8,9 +8,11 @@ from pathlib import Path
 
 from hydra_cached.stores.base import Store
 from hydra_cached.stores.bounded import BoundedStore
+from hydra_cached.stores.connection import Connection
 from hydra_cached.stores.eviction import Bounds
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.memory import MemoryStore
+from hydra_cached.stores.remote import RemoteStore
 from hydra_cached.stores.signing import SignedStore
 from hydra_cached.stores.trust import PRIVATE, SHARED, Access
 from hydra_cached.testing import Backend
@@ -65,6 +67,34 @@ class BoundedBackend(LocalBackend):
     def open(self) -> Store:
         directory = LocalStore(self.root)
         return BoundedStore(directory, directory, Bounds(size=10**9, age=10**6))
+
+
+@dataclass
+class RemoteBackend(Backend):
+    """A place that fsspec reaches."""
+
+    url: str
+    options: dict[str, str] = field(default_factory=dict)
+
+    def open(self) -> Store:
+        return RemoteStore(self.url, self.options)
+
+    def raw_read(self, key: str) -> bytes:
+        names = ("entries", key[:2], key)
+        return bytes(self._connection().call(lambda fs, path: fs.cat_file(path), *names))
+
+    def raw_write(self, key: str, data: bytes) -> None:
+        self._connection().call(lambda fs, path: fs.pipe_file(path, data), "entries", key[:2], key)
+
+    def raw_names(self) -> list[str]:
+        try:
+            paths = self._connection().call(lambda fs, path: fs.find(path), "entries")
+        except FileNotFoundError:
+            return []
+        return sorted(path.rpartition("/")[2] for path in paths)
+
+    def _connection(self) -> Connection:
+        return Connection(self.url, self.options)
 
 
 @dataclass

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
-from backends import BoundedBackend, LocalBackend, MemoryBackend, SharedBackend, SignedBackend
+from backends import BoundedBackend, LocalBackend, MemoryBackend, RemoteBackend, SharedBackend, SignedBackend
+from s3_server import Bucket
 
 from hydra_cached.testing import (
     Backend,
@@ -60,3 +62,21 @@ class TestBounded(StoreSuite, DamageSuite):
         backend = BoundedBackend(tmp_path / "cache")
         backend.step = 5
         return backend
+
+
+class TestS3(StoreSuite, ClaimsSuite, LeaseSuite):
+    """A bucket of a real server."""
+
+    @pytest.fixture
+    def backend(self, bucket: Bucket) -> Backend:
+        backend = RemoteBackend(bucket.url, bucket.options)
+        backend.step, backend.resolution = 40, 1.5
+        return backend
+
+
+class TestMemoryFileSystem(StoreSuite):
+    """fsspec's memory, which creates nothing exclusively."""
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return RemoteBackend(f"memory://{uuid.uuid4().hex}")
