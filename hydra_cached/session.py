@@ -45,6 +45,7 @@ class Session:
         options: the cache's options.
         shelf: where results are kept; None to share within each call only.
         memory: where digests of large declared files are remembered between processes, if anywhere.
+        code_memory: likewise for fingerprints of code; quicker to ask than to follow some code.
         listeners: called with every event.
         loaded: what is known of the modules that are loaded.
         leases: who computes what; None to compute whatever others may be computing, too.
@@ -57,6 +58,7 @@ class Session:
         options: CacheOptions,
         shelf: Shelf | None,
         memory: MutableMapping[str, str] | None = None,
+        code_memory: MutableMapping[str, str] | None = None,
         listeners: tuple[Listener, ...] = (),
         loaded: LoadedCode | None = None,
         leases: Leases | None = None,
@@ -72,6 +74,7 @@ class Session:
         lines = LogLines(options.verbose, options.min_seconds)
         self._emit = Announcer((self.events.append, lines, *listeners), self._secrets)
         self._index = code_index()
+        self._code_memory = code_memory
         self._files = FileDigests(memory)
         self._publisher: Publisher | None = None
         if shelf is not None:
@@ -147,7 +150,9 @@ class Session:
         if self._call is not None:
             return (yield from self._stage(visit, self._call))
         share = self.options.share.value
-        code = Fingerprints(lambda name: self._index.fingerprint(name, self.options.code.value))
+        code = Fingerprints(
+            lambda name: self._index.fingerprint(name, self.options.code.value, self._code_memory)
+        )
         reader = Reader(
             code, self._files.of, share, visit.before.aliases, self.options.ignore, self._seam.lazy
         )

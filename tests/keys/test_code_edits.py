@@ -11,7 +11,7 @@ import pytest
 from edits import classes, corners, definitions, dynamic, modules, statements
 from edits.corpus import Edit, Project, each, make, undo, write
 
-from hydra_cached.keys.code import CodeIndex
+from hydra_cached.keys.code import CodeIndex, Fingerprint
 
 PROJECTS = [
     *definitions.PROJECTS,
@@ -26,16 +26,27 @@ EDITS = list(each(PROJECTS))
 
 @pytest.mark.parametrize(("project", "edit"), EDITS, ids=[edit.claim for _, edit in EDITS])
 def test_edit(project: Project, edit: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The claim in the test's id; also: a new process sees the same, and taking the edit back restores it."""
+    """The claim in the test's id; also: a new process sees the same, and taking the edit back restores it.
+
+    So it does with what other processes remembered, of whichever state.
+    """
     write(tmp_path, project.files)
     monkeypatch.syspath_prepend(str(tmp_path))
     loaded = set(sys.modules)
     index = CodeIndex()
     before = index.fingerprint(project.target, project.scope)
+    memories: list[dict[str, str]] = [{}, {}]  # of the state before, and of that after the edit
+
+    def recalled(memory: dict[str, str]) -> Fingerprint:
+        return CodeIndex(slow=0).fingerprint(project.target, project.scope, memory)
+
+    assert [recalled(memories[0]) for _ in range(2)] == [before, before]
     previous = make(tmp_path, edit)
     after = index.fingerprint(project.target, project.scope)
     fresh = CodeIndex().fingerprint(project.target, project.scope)
+    assert recalled(dict(memories[0])) == recalled(memories[1]) == recalled(memories[1]) == fresh
     undo(tmp_path, edit, previous)
+    assert recalled(memories[1]).digest == recalled(memories[0]).digest == before.digest
     restored = index.fingerprint(project.target, project.scope)
     differing = sorted(n for n in {*before.parts, *after.parts} if before.parts.get(n) != after.parts.get(n))
     assert after.digest == fresh.digest, "what was remembered differs from a fresh look"

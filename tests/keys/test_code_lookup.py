@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.machinery
 import json
 import os
@@ -664,3 +665,67 @@ def test_very_deep_expressions_do_not_break(root: Path, size: int) -> None:
     assert before != after
     path.write_text(path.read_text().replace("x1 = 1", "x1 = 2"))
     assert look("deep.f").digest != after
+
+
+def test_what_another_process_followed_is_not_followed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A remembered fingerprint that still holds is taken without parsing anything; edits are seen all the same."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "deep.py").write_text("import deeper\ndef f():\n    return deeper.g()\n")
+    (tmp_path / "deeper.py").write_text("def g():\n    return 1\n")
+    memory: dict[str, str] = {}
+    made = CodeIndex(slow=0).fingerprint("deep.f", memory=memory)
+    assert len(memory) == 1
+
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("something was parsed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ast, "parse", refuse)
+        index = CodeIndex()
+        assert index.fingerprint("deep.f", memory=memory) == made
+        (tmp_path / "deeper.py").write_text("def g():\n    return 2\n")
+        for each in (index, CodeIndex()):
+            with pytest.raises(AssertionError, match="was parsed"):
+                each.fingerprint("deep.f", memory=memory)
+    assert index.fingerprint("deep.f", memory=memory).digest != made.digest
+
+
+def test_a_module_that_comes_in_between_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that takes the place of one that was read makes what was remembered void, and so does a new import."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "second"))
+    monkeypatch.syspath_prepend(str(tmp_path / "first"))
+    (tmp_path / "second" / "deep.py").write_text(
+        "import pkg\ntry:\n    import perhaps\nexcept ImportError:\n    perhaps = None\n"
+        "def f():\n    return perhaps, pkg.g()\n"
+    )
+    (tmp_path / "second" / "pkg").mkdir()
+    (tmp_path / "second" / "pkg" / "__init__.py").write_text("def g():\n    return 1\n")
+    memory: dict[str, str] = {}
+
+    def digest() -> str:
+        return CodeIndex(slow=0).fingerprint("deep.f", memory=memory).digest
+
+    digests = [digest()]
+    (tmp_path / "second" / "perhaps.py").write_text("X = 1\n")
+    digests.append(digest())
+    (tmp_path / "first" / "pkg.py").write_text("def g():\n    return 2\n")
+    digests.append(digest())
+    assert digests[1] != digests[0] != digests[2] != digests[1]
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "{}", "~" * 40])
+def test_a_memory_that_makes_no_sense_is_no_memory(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands in the place of what was remembered, the code is followed."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "deep.py").write_text("def f():\n    return 1\n")
+    memory: dict[str, str] = {}
+    made = CodeIndex(slow=0).fingerprint("deep.f", memory=memory)
+    for key in memory:
+        memory[key] = text
+    assert CodeIndex().fingerprint("deep.f", memory=memory) == made

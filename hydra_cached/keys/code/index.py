@@ -9,15 +9,16 @@ import functools
 import gc
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from blake3 import blake3
 
-from hydra_cached.keys.code import loaded
+from hydra_cached.keys.code import loaded, remembered
 from hydra_cached.keys.code.effects import Effects
 from hydra_cached.keys.code.marks import is_not_deterministic
 from hydra_cached.keys.code.modules import Modules, ParsedFiles
@@ -50,6 +51,24 @@ class Fingerprint:
     files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def to_facts(self) -> dict[str, Any]:
+        """As plain JSON data, without the times of the files."""
+        return {
+            "digest": self.digest,
+            "parts": dict(self.parts),
+            "not_deterministic": self.not_deterministic,
+            "files": list(self.files),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any], modules: Modules) -> Fingerprint:
+        """From such data, where the files are known to be the same."""
+        files = {path: modules.files[path].stamp[:2] for path in facts["files"]}
+        parts = MappingProxyType(dict(facts["parts"]))
+        marked, notes = bool(facts["not_deterministic"]), tuple(facts["notes"])
+        return cls(facts["digest"], parts, marked, MappingProxyType(files), notes)
+
 
 class CodeNotFound(Exception):
     """The definition of a target cannot be found without running code.
@@ -71,23 +90,30 @@ class CodeNotFound(Exception):
 class CodeIndex:
     """Makes fingerprints; remembers parsed files and finished fingerprints for as long as they hold.
 
-    One per session. Threads may share it: one looks at a time. Every call looks at the times of all files
-    that were read, so that an edit is noticed at the next call.
+    Threads may share it: one looks at a time. Every call looks at the times of all files that were read, so that
+    an edit is noticed at the next call.
+
+    Args:
+        slow: fingerprints that took longer, in seconds, are worth remembering for other processes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slow: float = 0.02) -> None:
+        self._slow = slow
         self._parsed = ParsedFiles()
         self._lock = threading.RLock()
         self._effects: Effects | None = None
         self._memo: dict[tuple[str, str], Fingerprint] = {}
 
-    def fingerprint(self, target: str, scope: str = "project") -> Fingerprint:
+    def fingerprint(
+        self, target: str, scope: str = "project", memory: MutableMapping[str, str] | None = None
+    ) -> Fingerprint:
         """Fingerprint the code behind a dotted name.
 
         Args:
             target: ``package.module.name``, also of methods of classes and of module-level objects.
             scope: ``project`` (the target and all first-party code that it reaches; distributions by
                 version), ``target`` (its own definition only) or ``off`` (nothing: a constant).
+            memory: texts by name, where processes remember fingerprints for each other, if anywhere.
 
         Raises:
             CodeNotFound: neither source nor a loaded object was found under this name.
@@ -102,15 +128,39 @@ class CodeIndex:
             known = self._memo.get((target, scope))
             if known is not None:
                 return known
-            look = _Look(self._effects, target, scope)
-            try:
-                with _no_collection():
-                    made = look.fingerprint()
-            except RecursionError:
-                raise CodeNotFound(target, "its code is nested too deeply to be followed") from None
-            if not look.from_memory:
-                self._memo[target, scope] = made
+            made = self._recalled(target, scope, memory) if memory is not None else None
+            if made is None:
+                made = self._followed(target, scope, memory)
             return made
+
+    def _followed(self, target: str, scope: str, memory: MutableMapping[str, str] | None) -> Fingerprint:
+        assert self._effects is not None
+        look = _Look(self._effects, target, scope)
+        start = time.perf_counter()
+        try:
+            with _no_collection():
+                made = look.fingerprint()
+        except RecursionError:
+            raise CodeNotFound(target, "its code is nested too deeply to be followed") from None
+        if not look.from_memory:
+            self._memo[target, scope] = made
+            if memory is not None and time.perf_counter() - start > self._slow:
+                modules = self._effects.resolver.modules
+                text = remembered.to_text(modules, made.to_facts())
+                if text is not None:
+                    memory[remembered.name_of(modules, target, scope)] = text
+        return made
+
+    def _recalled(self, target: str, scope: str, memory: MutableMapping[str, str]) -> Fingerprint | None:
+        """What another process found, if all of it still holds."""
+        assert self._effects is not None
+        modules = self._effects.resolver.modules
+        text = memory.get(remembered.name_of(modules, target, scope))
+        facts = remembered.from_text(modules, text) if text is not None else None
+        if facts is None:
+            return None
+        made = self._memo[target, scope] = Fingerprint.from_facts(facts, modules)
+        return made
 
 
 @contextmanager

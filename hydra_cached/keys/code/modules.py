@@ -69,6 +69,7 @@ class Modules:
         self.paths: dict[str, str] = {}
         self._parsed = parsed
         self._seen: dict[str, Module | None] = {}
+        self._sources: dict[str, tuple[Located, bytes, str] | None] = {}
         self._first_party: dict[str, bool] = {}
         self._sys_path = tuple(sys.path)
 
@@ -107,7 +108,24 @@ class Modules:
             self._seen[name] = self._load(name)
         return self._seen[name]
 
+    def content(self, name: str) -> str | None:
+        """Digest of a first-party module's file, which is not parsed for that; None for everything else."""
+        source = self._source(name)
+        return None if source is None else source[2]
+
     def _load(self, name: str) -> Module | None:
+        source = self._source(name)
+        if source is None:
+            return None
+        located, stored, content = source
+        return self._parsed.module(located, stored if located.data is None else located.data, content)
+
+    def _source(self, name: str) -> tuple[Located, bytes, str] | None:
+        if name not in self._sources:
+            self._sources[name] = self._read(name)
+        return self._sources[name]
+
+    def _read(self, name: str) -> tuple[Located, bytes, str] | None:
         located = self.finder.locate(name) if self.is_first_party(name) else None
         if located is None or located.path is None:
             return None
@@ -121,7 +139,7 @@ class Modules:
         content = blake3(stored).hexdigest()
         self.files[located.path] = File(stamp, content)
         self.paths[name] = located.path
-        return self._parsed.module(located, stored if located.data is None else located.data, content)
+        return located, stored, content
 
 
 def read(path: str) -> bytes:

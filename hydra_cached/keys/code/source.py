@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import time
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -87,6 +87,7 @@ class ModuleFinder:
         self._located: dict[str, Located | None] = {}
         # Every directory that was consulted: when it was, and what an import could find in it.
         self._directories: dict[str, tuple[int, frozenset[str]]] = {}
+        self._submodules: dict[str, list[str]] = {}
 
     def still_holds(self) -> bool:
         """Whether the directories that were consulted still hold the same modules."""
@@ -106,8 +107,21 @@ class ModuleFinder:
             self._located[name] = self._locate(name)
         return self._located[name]
 
+    def located(self) -> Mapping[str, Located | None]:
+        """All modules that were looked for so far, by name."""
+        return self._located
+
+    def listed(self) -> Mapping[str, list[str]]:
+        """All packages whose modules were asked for so far, with these."""
+        return self._submodules
+
     def submodules(self, located: Located) -> list[str]:
         """Full names of the modules directly inside a package, sorted."""
+        if located.name not in self._submodules:
+            self._submodules[located.name] = self._inside(located)
+        return self._submodules[located.name]
+
+    def _inside(self, located: Located) -> list[str]:
         names: set[str] = set()
         for directory in located.search:
             for entry in self._listing(directory):
