@@ -12,7 +12,7 @@ from hydra_cached.active import activated, active, loaded_code, seam
 from hydra_cached.config import CacheOptions, Mode, Share, read_options
 from hydra_cached.errors import UntrustedRoot
 from hydra_cached.events import Listener
-from hydra_cached.opening import Opened, is_remote, open_store, with_leases
+from hydra_cached.opening import Opened, open_store, with_leases
 from hydra_cached.session import Session
 from hydra_cached.shelf import EntryShelf, ObjectShelf, StoreNotes
 from hydra_cached.stores.base import Store
@@ -115,15 +115,16 @@ def session_over(store: Store, options: CacheOptions, listeners: tuple[Listener,
 
 def _over(opened: Opened, options: CacheOptions, listeners: tuple[Listener, ...]) -> Session:
     store = opened.store
-    notes = StoreNotes(store, options.mode is not Mode.readonly)
+    writes = options.mode is not Mode.readonly
+    notes = StoreNotes(store, writes)
     # To ask a remote store takes longer than to follow most code.
-    near = options.dir is not None and (options.local_dir is not None or not is_remote(options.dir))
+    near = None if opened.near is None else StoreNotes(opened.near, writes)
     return Session(
         seam(),
         options,
         EntryShelf(store),
         notes,
-        notes if near else None,
+        near,
         listeners=listeners,
         loaded=loaded_code(),
         leases=opened.leases,

@@ -34,11 +34,13 @@ class Opened:
         store: the entries.
         leases: who computes what; None if nobody says.
         finish: waits for what is still on its way to the store.
+        near: where little things can be noted that this host can find out again; None if that is far away.
     """
 
     store: Store
     leases: Leases | None = None
     finish: Callable[[], None] | None = None
+    near: Store | None = None
 
 
 def is_remote(directory: str) -> bool:
@@ -75,7 +77,8 @@ def open_store(options: CacheOptions, base: str | None = None) -> Opened | None:
             "cache.local_dir stands in front of a URL; cache.dir is a local directory, so it is not used"
         )
     directory = _directory(local_path(options.dir, base), options, repairs=options.mode is not Mode.readonly)
-    return with_leases(_bounded(_signed(directory, options), directory, options), options)
+    store = _bounded(_signed(directory, options), directory, options)
+    return Opened(store, _leases(store, options), near=store)
 
 
 def with_leases(store: Store, options: CacheOptions) -> Opened:
@@ -109,12 +112,14 @@ def _open_remote(url: str, options: CacheOptions, base: str | None) -> Opened:
             "cache.max_size and cache.max_age bound local directories; for %s, see hydra-cached gc", remote
         )
     store = _signed(store, options)
+    near = None
     if directory is not None:
+        near = _signed(directory, options)
         store = _bounded(store, directory, options)
     if uploading is None:
-        return Opened(store, _leases(store, options, remote=True))
+        return Opened(store, _leases(store, options, remote=True), near=near)
     leases = _leases(store, options, remote=True, later=uploading.uploads.after)
-    return Opened(store, leases, uploading.uploads.wait)
+    return Opened(store, leases, uploading.uploads.wait, near)
 
 
 def _directory(root: str, options: CacheOptions, *, repairs: bool) -> LocalStore:
