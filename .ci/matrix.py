@@ -1,4 +1,8 @@
-"""Run the suite on every supported Hydra with this Python, and on the newest Hydra with all other Pythons here."""
+"""Run the suite on every supported Hydra with this Python, and on the newest Hydra with all other Pythons here.
+
+Two pairs run at a time, each in an environment of its own; what a pair prints comes in one piece. `--but VERSION`
+leaves out this Python with that Hydra, where the suite has run already.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,16 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 NEWEST = "1.4.0rc3"
 HYDRAS = ["1.3.2", "1.3.8", NEWEST]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+INSTALLING = threading.Lock()
 
 
 def python(version: str) -> str | None:
@@ -26,35 +34,53 @@ def python(version: str) -> str | None:
     return str(below[-1]) if below else None
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Python and Hydra versions that belong together."""
+def pairs(but: str | None) -> list[tuple[str, str]]:
+    """Python and Hydra versions that belong together; this Python with one Hydra left out."""
     own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    return [(own, hydra) for hydra in HYDRAS] + [(other, NEWEST) for other in PYTHONS if other != own]
+    return [(own, hydra) for hydra in HYDRAS if hydra != but] + [(o, NEWEST) for o in PYTHONS if o != own]
 
 
-def run(interpreter: str, version: str, hydra: str) -> bool:
-    """Run the suite in an environment of its own; says whether it passed."""
+def run(interpreter: str, version: str, hydra: str) -> tuple[bool, str]:
+    """Run the suite in an environment of its own; says whether it passed, and what it printed."""
     environment = ROOT / f".venv-{version}-{hydra}"
     shutil.rmtree(environment, ignore_errors=True)
-    subprocess.run([interpreter, "-m", "venv", environment], check=True)
     binary = environment / "bin" / "python"
     wanted = [f"hydra-core=={hydra}", "--editable", ".[test]"]
-    subprocess.run([binary, "-m", "pip", "install", "--quiet", *wanted], cwd=ROOT, check=True)
-    print(f"== Python {version}, Hydra {hydra}", flush=True)
-    done = subprocess.run([binary, "-m", "pytest"], cwd=ROOT, env=os.environ)
+    # The differential tests are run at full length by `make test`.
+    variables = {"DIFFERENTIAL_EXAMPLES": "50", **os.environ}
+    said = ""
+    for command, alone in (
+        ([interpreter, "-m", "venv", str(environment)], False),
+        ([str(binary), "-m", "pip", "install", "--quiet", *wanted], True),  # it writes into the source tree
+        ([str(binary), "-m", "pytest", "-p", "no:cacheprovider"], False),
+    ):
+        with INSTALLING if alone else nullcontext():
+            done = subprocess.run(
+                command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        said += done.stdout
+        if done.returncode:
+            break
     shutil.rmtree(environment, ignore_errors=True)
-    return done.returncode == 0
+    return done.returncode == 0, said
 
 
 def main() -> int:
-    failed = []
-    for version, hydra in pairs():
-        interpreter = python(version)
-        if interpreter is None:
-            print(f"== Python {version} is not on this machine: skipped", flush=True)
-        elif not run(interpreter, version, hydra):
-            failed.append(f"Python {version} with Hydra {hydra}")
-    print("failed: " + ", ".join(failed) if failed else "all pairs passed", flush=True)
+    but = sys.argv[sys.argv.index("--but") + 1] if "--but" in sys.argv else None
+    failed, running = [], {}
+    with ThreadPoolExecutor(2) as pool:
+        for version, hydra in pairs(but):
+            interpreter = python(version)
+            if interpreter is None:
+                print(f"== Python {version} is not on this machine: skipped", flush=True)
+            else:
+                running[pool.submit(run, interpreter, version, hydra)] = f"Python {version}, Hydra {hydra}"
+        for done in as_completed(running):
+            passed, said = done.result()
+            print(f"== {running[done]}\n{said if not passed else said[-2000:]}", flush=True)
+            if not passed:
+                failed.append(running[done])
+    print("failed: " + "; ".join(failed) if failed else "all pairs passed", flush=True)
     return 1 if failed else 0
 
 
