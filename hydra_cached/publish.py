@@ -23,6 +23,7 @@ from hydra_cached.shelf import Shelf
 
 log = logging.getLogger("hydra_cached.publish")
 _REMEMBERED = 8  # entries of one target whose parts are kept for explaining the next miss
+_PATHS = 32  # and nodes, of each of which the youngest is kept
 DRAWS = (
     "its target draws from the global random state, which a hit would not move on; "
     "name it in cache.random_state to have the state before in its key and the state after restored"
@@ -198,7 +199,7 @@ class Publisher:
         parts = self._parts(call, frame)
         stored = self._recent(stage)
         notes = sorted({note for name in stage.code_names for note in call.fingerprints[name].notes})
-        miss = reason_of_miss(parts, [entry["parts"] for entry in stored])
+        miss = reason_of_miss(parts, self._comparable(stage, stored))
         if self._options.mode is Mode.refresh:
             miss = "cache.mode is refresh"
         manifest: dict[str, Any] = {
@@ -247,10 +248,21 @@ class Publisher:
             log.debug("what was stored before of %s cannot be read: %s", stage.target, brief(error))
             return []
 
+    def _comparable(self, stage: Stage, stored: list[dict[str, Any]]) -> list[Parts]:
+        """What to compare a stage with: the same node of earlier runs, if there is one; never its siblings."""
+        earlier = [entry for entry in stored if entry["key"] not in self.written]
+        same = [entry for entry in earlier if entry.get("path") == stage.path]
+        return [entry["parts"] for entry in same or earlier]
+
     def _remember(self, stage: Stage, key: str, parts: Parts, stored: list[dict[str, Any]]) -> None:
-        others = [entry for entry in stored if entry.get("parts") != parts]
+        entries = [{"key": key, "path": stage.path, "parts": parts}]
+        entries += [entry for entry in stored if entry.get("parts") != parts]
+        # Of a target that many nodes name, the youngest of each, lest a run forget what the last one stored.
+        youngest = list({entry.get("path"): entry for entry in reversed(entries)}.values())[::-1][:_PATHS]
         try:
-            self._shelf.remember(stage.target, [{"key": key, "parts": parts}, *others[: _REMEMBERED - 1]])
+            self._shelf.remember(
+                stage.target, [e for at, e in enumerate(entries) if at < _REMEMBERED or e in youngest]
+            )
         except Exception as error:
             log.debug("what was stored of %s cannot be noted: %s", stage.target, brief(error))
 

@@ -143,6 +143,13 @@ class Stage:
         """The same with those that targets in here may call or find themselves."""
         return frozenset((*self.names, *self.named)).union(*(child.all_named for child in self.children))
 
+    def settle(self) -> Stage:
+        """Find out all that follows from the stages in here, once those have; so that no depth is too deep."""
+        _ = self.shape, self.obstacle, self.uncached, self.unstable, self.all_names, self.all_named
+        if self.share != "none":
+            _ = self._insides
+        return self
+
     @cached_property
     def static_key(self) -> str:
         """The key that follows from config and code alone."""

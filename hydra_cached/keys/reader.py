@@ -218,7 +218,7 @@ class Reader:
             problem=problem or unread,
             share=self._share,
             source=source,
-        )
+        ).settle()
 
     def _params(
         self,

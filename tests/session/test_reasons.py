@@ -227,6 +227,19 @@ def test_the_nearest_of_several(project_lab: Lab) -> None:
     assert ran_because(built) == {"features": "a: 2 → 8; b: 9 → 8"}
 
 
+def test_siblings_are_not_what_a_stage_is_compared_with(project_lab: Lab) -> None:
+    """Nodes of one target that one run stores are new, not changed; in the next, each is compared with itself."""
+    config = {f"n{at}": {"_target_": "stages.score", "features": at, "k": 10 * at} for at in range(20)}
+    built = project_lab.build(config)
+    assert set(ran_because(built).values()) == {NOTHING} and built.log == ""
+    for at in (3, 16):
+        config[f"n{at}"]["k"] = 7
+    built = project_lab.build(config)
+    assert ran_because(built) == {"n3": "k: 30 → 7", "n16": "k: 160 → 7"}
+    built = project_lab.build({"other": {**config["n16"], "k": 8}})
+    assert ran_because(built) == {"other": "k: 7 → 8"}
+
+
 def test_what_is_remembered_of_a_target_is_bounded(project_lab: Lab) -> None:
     """After many runs, the eight youngest are compared with."""
     for a in range(12):
