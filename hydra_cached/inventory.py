@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry, HydraCachedError, brief
 from hydra_cached.stores.base import LINK, Store
 from hydra_cached.stores.serializers import load
+
+Look = Callable[[str], "Record | None"]
+Each = Callable[[Look, list[str]], Iterable["Record | None"]]  # like ``map``
 
 
 class NoSuchKey(HydraCachedError, KeyError):
@@ -45,10 +48,14 @@ class Record:
     foreign: str = ""
 
 
-def records(store: Store) -> Iterator[Record]:
-    """A record of every entry."""
-    for key in store.keys():
-        record = read_record(store, key)
+def records(store: Store, each: Each = map) -> Iterator[Record]:
+    """A record of every entry.
+
+    Args:
+        store: where they are.
+        each: like ``map``; may do several at a time.
+    """
+    for record in each(lambda key: read_record(store, key), list(store.keys())):
         if record is not None:
             yield record
 

@@ -15,7 +15,7 @@ import socket
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry, UntrustedEntry
@@ -216,6 +216,14 @@ class LocalStore:
             return read_manifest(memoryview(head), status.st_size)[0]
         finally:
             os.close(descriptor)
+
+    def manifests(self, keys: Sequence[str]) -> Iterator[tuple[str, Manifest | None]]:
+        """The manifests of several entries; None for what cannot be read."""
+        for key in keys:
+            try:
+                yield key, self.manifest(key)
+            except (DamagedEntry, OSError):
+                yield key, None
 
     def _admit(self, status: os.stat_result) -> None:
         """Refuse what is no file of an entry's, and, where this cache is one user's own, what others made."""

@@ -11,9 +11,9 @@ import errno
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry
 from hydra_cached.stores.base import KEY, Claims, Entry, Manifest, Stat, check_key
@@ -25,6 +25,8 @@ from hydra_cached.stores.remote_claims import RemoteClaims
 from hydra_cached.stores.transfer import Download, MemorySink, Source, upload
 
 log = logging.getLogger("hydra_cached.stores")
+T = TypeVar("T")
+LANES = 16  # manifests that are read at a time
 _HEAD = 64 << 10  # bytes that nearly every manifest fits into
 _UNIQUE = r"[0-9a-f]{32}"
 # Entries that were begun and not finished, marks of takeovers, probes, and looks at the clock.
@@ -149,11 +151,11 @@ class RemoteStore:
             yield stat.key
 
     def stats(self) -> Iterator[Stat]:
-        """What the store says of each entry, without opening any; ``changed`` is 0 where it does not say when."""
+        """What the store says of each entry, without opening any; what it has no time for is of now."""
         for path, info in self._list("entries"):
             shard, _, name = path.rpartition("/")
             if KEY.fullmatch(name) and shard.rpartition("/")[2] == name[:2]:
-                yield Stat(name, int(info.get("size") or 0), changed_at(info) or 0.0)
+                yield Stat(name, int(info.get("size") or 0), changed_at(info) or time.time())
 
     def manifest(self, key: str) -> Manifest | None:
         """An entry's manifest, read without its payload; None if it is gone.
@@ -178,19 +180,24 @@ class RemoteStore:
             return None
         return read_manifest(memoryview(data), size)[0]
 
-    def manifests(
-        self, keys: list[str], lanes: int = 16
-    ) -> Iterator[tuple[str, Manifest | DamagedEntry | None]]:
-        """The manifests of several entries, or what is wrong with them, fetched side by side."""
+    def manifests(self, keys: Sequence[str]) -> Iterator[tuple[str, Manifest | None]]:
+        """The manifests of several entries, fetched side by side; None for what cannot be read."""
 
-        def read(key: str) -> tuple[str, Manifest | DamagedEntry | None]:
+        def read(key: str) -> tuple[str, Manifest | None]:
             try:
                 return key, self.manifest(key)
-            except DamagedEntry as damage:
-                return key, damage
+            except (DamagedEntry, OSError):
+                return key, None
 
-        with ThreadPoolExecutor(lanes if self.connection.parallel else 1) as pool:
-            yield from pool.map(read, keys)
+        yield from self.side_by_side(read, keys)
+
+    def side_by_side(self, action: Callable[[str], T], keys: Sequence[str]) -> Iterator[T]:
+        """Do something for several keys, some at a time; what comes of it, in order."""
+        if not self.connection.parallel:
+            yield from map(action, keys)
+            return
+        with ThreadPoolExecutor(LANES) as pool:
+            yield from pool.map(action, keys)
 
     def claims(self) -> Claims | None:
         if self.abilities.exclusive is Exclusive.NO:
@@ -204,12 +211,17 @@ class RemoteStore:
         )
 
     def sweep(self, age: float) -> int:
-        """Remove what processes that were killed have left for longer than an age, in seconds; returns how many."""
+        """Remove what processes that were killed have left; returns how many files.
+
+        Args:
+            age: seconds since something was written last. Claims of owners that live are much younger.
+        """
         count = 0
         for directory in ("entries", LEASES):
             for path, info in self._list(directory):
                 name, changed = path.rpartition("/")[2], changed_at(info)
-                if _LEFTOVER.fullmatch(name) and changed is not None and time.time() - changed > age:
+                ours = _LEFTOVER.fullmatch(name) or (directory == LEASES and KEY.fullmatch(name))
+                if ours and changed is not None and time.time() - changed > age:
                     below = path.rpartition(f"/{directory}/")[2].split("/")
                     self.connection.call(lambda fs, path: fs.rm_file(path), directory, *below)
                     count += 1

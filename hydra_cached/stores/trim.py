@@ -6,12 +6,12 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from hydra_cached.errors import DamagedEntry
-from hydra_cached.stores.base import LINK, Stat
+from hydra_cached.stores.base import LINK, Manifest, Stat
 from hydra_cached.stores.eviction import Bounds, Item, evictions
 from hydra_cached.stores.local import LocalStore
 
@@ -82,8 +82,21 @@ class Trimmed:
     failed: tuple[str, ...] = ()
 
 
+class Trimmable(Protocol):
+    """A store that can be trimmed."""
+
+    def stats(self) -> Iterator[Stat]:
+        """What the store says of each entry, without opening any."""
+
+    def manifests(self, keys: Sequence[str]) -> Iterator[tuple[str, Manifest | None]]:
+        """The manifests of several entries; None for what cannot be read."""
+
+    def delete(self, key: str) -> bool:
+        """Remove an entry; says whether there was one."""
+
+
 def trim(
-    store: LocalStore,
+    store: Trimmable,
     bounds: Bounds,
     *,
     goal: Bounds | None = None,
@@ -94,7 +107,7 @@ def trim(
     """Remove what does not fit the bounds, and links that lead nowhere.
 
     Args:
-        store: the directory.
+        store: the entries. When they were used is known of local directories only; of others, when stored.
         bounds: how much may stay.
         goal: for looking often: nothing but sizes and times is looked at unless the bounds are exceeded, and then
             so much is removed that these others are kept.
@@ -103,13 +116,13 @@ def trim(
         dry: remove nothing, and say what would be.
     """
     now = time.time()
-    uses = Uses(store)
-    times = uses.times()
+    uses = Uses(store) if isinstance(store, LocalStore) else None
+    times = {} if uses is None else uses.times()
     stats = {each.key: each for each in store.stats()}
     total = sum(each.size for each in stats.values())
     if goal is not None and not _exceeded(bounds, stats.values(), times, total, now):
         return Trimmed(size=total)
-    items = list(_items(store, stats.values(), times))
+    items = list(_items(store, stats, times))
     gone, failed = [], []
     for key in evictions(items, goal or bounds, now=now, started=started, keep=keep):
         try:
@@ -117,7 +130,7 @@ def trim(
                 gone.append(key)
         except OSError:
             failed.append(key)
-    if not dry:
+    if not dry and uses is not None:
         for key in (*gone, *(key for key in times if key not in stats)):
             uses.forget(key)
     freed = sum(stats[key].size for key in gone)
@@ -136,25 +149,22 @@ def _exceeded(bounds: Bounds, stats: Iterable[Stat], times: dict[str, float], to
     return age is not None and any(now - max(s.changed, times.get(s.key, 0)) > age for s in stats)
 
 
-def _items(store: LocalStore, stats: Iterable[Stat], times: dict[str, float]) -> Iterator[Item]:
+def _items(store: Trimmable, stats: Mapping[str, Stat], times: dict[str, float]) -> Iterator[Item]:
     """What is there, with what the manifests say; nothing that is damaged or foreign."""
-    for each in stats:
-        try:
-            manifest = store.manifest(each.key)
-            if manifest is None:
-                continue
-            link = manifest.get(LINK)
+    for key, manifest in store.manifests(list(stats)):
+        if manifest is None:
+            continue
+        link = manifest.get(LINK)
+        with contextlib.suppress(TypeError, ValueError):
             yield Item(
-                each.key,
-                each.size,
+                key,
+                stats[key].size,
                 seconds=max(0.0, float(manifest.get("seconds", 0.0))),
-                created=each.changed,
-                used=times.get(each.key, 0.0),
+                created=stats[key].changed,
+                used=times.get(key, 0.0),
                 link=None if link is None else str(link),
                 note=link is None and "payload" not in manifest,
             )
-        except (DamagedEntry, OSError, TypeError, ValueError):
-            continue
 
 
 def _files(directory: Path) -> Iterator[os.DirEntry[str]]:

@@ -58,7 +58,6 @@ class Uploads:
         self._changed = threading.Condition()
         self._sources: dict[str, Source] = {}  # by key, the latest; until it is uploaded
         self._queue: deque[str] = deque()
-        self._busy: set[str] = set()
         self._after: dict[str, list[Callable[[], None]]] = {}
         self._threads = 0
 
@@ -73,14 +72,12 @@ class Uploads:
                 self._queue.append(key)
             self._sources[key] = source
             if self._threads < min(LANES, len(self._sources)):
-                # No daemon: the interpreter waits for it when it exits.
-                thread = threading.Thread(target=self._work, name="hydra-cached upload", daemon=False)
+                self._threads += 1
                 try:
-                    thread.start()
-                    self._threads += 1
+                    # No daemon: the interpreter waits for it when it exits.
+                    threading.Thread(target=self._work, name="hydra-cached upload", daemon=False).start()
                 except RuntimeError:  # no more threads, or the interpreter is about to exit
-                    if not self._threads:
-                        self._work_here()
+                    self._work()
 
     def source(self, key: str) -> Source | None:
         """What waits under a key, or is just being uploaded."""
@@ -112,38 +109,38 @@ class Uploads:
                     log.info("waiting for %d uploads to %s (%.1f MB)", len(self._sources), self._where, size)
 
     def _work(self) -> None:
-        try:
-            self._work_here()
-        finally:
-            with self._mine():
-                self._threads -= 1
-
-    def _work_here(self) -> None:
-        while True:
-            with self._mine():
-                if not self._queue:
-                    return
-                key = self._queue.popleft()
-                source = self._sources[key]
-                self._busy.add(key)
+        while (task := self._next()) is not None:
+            key, source = task
             try:
                 self._send(key, source)
             except Exception as error:
                 self._note(error)
-            with self._mine():
-                self._busy.discard(key)
-                again = self._sources[key] is not source
-                if again:
-                    self._queue.append(key)
-                else:
-                    del self._sources[key]
-                actions = [] if again else self._after.pop(key, [])
-                self._changed.notify_all()
+            finally:
+                actions = self._done(key, source)
             for action in actions:
                 try:
                     action()
                 except Exception as error:
                     log.debug("what follows an upload failed: %s", self._words(error))
+
+    def _next(self) -> tuple[str, Source] | None:
+        """What is to be done next; if there is nothing, this thread ends."""
+        with self._mine():
+            if not self._queue:
+                self._threads -= 1
+                return None
+            key = self._queue.popleft()
+            return key, self._sources[key]
+
+    def _done(self, key: str, source: Source) -> list[Callable[[], None]]:
+        """An upload has ended; returns what is to follow it."""
+        with self._mine():
+            self._changed.notify_all()
+            if self._sources[key] is not source:
+                self._queue.append(key)  # another came meanwhile
+                return []
+            del self._sources[key]
+            return self._after.pop(key, [])
 
     def _note(self, error: Exception) -> None:
         """Say it once of each kind; that a store is left alone has been said."""

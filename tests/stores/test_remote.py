@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flaky import Faults, FlakyFileSystem
+from bad_line import Faults, FlakyFileSystem
 from s3_server import SECRET, Bucket, running
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry, OptionError
@@ -324,7 +324,7 @@ def test_writers_that_fail_leave_nothing_visible(flaky: RemoteStore, faults: Fau
 
 
 def test_leftovers_are_swept_up(store: RemoteStore) -> None:
-    """What killed writers have left goes when it is old; entries, claims and what is not ours stay."""
+    """What killed writers have left goes when it is old, claims too; entries and what is not ours stay."""
     unique = uuid.uuid4().hex
     names = [
         f"entries/{KEY[:2]}/.{KEY[:16]}.host.1.{unique}.tmp",
@@ -335,7 +335,8 @@ def test_leftovers_are_swept_up(store: RemoteStore) -> None:
         store.connection.call(lambda fs, path: fs.pipe_file(path, b"x"), *name.split("/"))
     store.put(KEY, made(KEY))
     assert store.sweep(3600.0) == 0
-    assert store.sweep(-3600.0) == 3
+    assert store.leased() == {KEY}
+    assert store.sweep(-3600.0) == 4 and store.leased() == frozenset()
     left = store.connection.call(lambda fs, path: fs.find(path))
     assert {path.rpartition("/")[2] for path in left} == {KEY, "notes.txt"}
 
