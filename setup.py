@@ -61,6 +61,8 @@ setup(
         # of a namespace package can only be found this way.
         "hydra.plugins": [
             "hydra_cached = hydra_plugins.hydra_cached.config_group:CacheSearchPath",
+            "hydra_cached_py = hydra_plugins.hydra_cached.module_source:ModuleConfigSource",
+            "hydra_cached_py_path = hydra_plugins.hydra_cached.module_source:ModuleSearchPath",
         ],
     },
     classifiers=[

@@ -64,3 +64,10 @@ config = reading_test(all_scans)
 # `read` is marked @not_deterministic: the file is read in every run. As long as equal numbers come out of it,
 # all that follows is remembered; other numbers repeat the split and what depends on it, never the embedding.
 careful = reading_test({**all_scans, "leave_out": {"_target_": read, "path": str(HERE / "leave_out.txt")}})
+
+# What app.py wants: `python app.py --config-path py://pipeline --config-name for_app cache=disk`
+for_app: Node = {
+    "defaults": [{"cache": "off"}, "_self_"],
+    "cache": {"min_seconds": 0},
+    "pipeline": config["report"],
+}

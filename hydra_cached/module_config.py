@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf._utils import is_structured_config
+from omegaconf.errors import OmegaConfBaseException
 
 from hydra_cached.errors import ConfigModuleError
 from hydra_cached.keys.canonical import importable_name
@@ -38,16 +40,17 @@ def load_config(module: str, name: str = "config") -> Any:
         raise ConfigModuleError(f"{dotted} cannot be imported: {type(error).__name__}: {error}") from error
     for part in name.split("."):
         if not hasattr(found, part):
-            others = [n for n, v in vars(found).items() if _is_config(v) and not n.startswith("_")]
+            others = [n for n, v in vars(found).items() if is_config_object(v) and not n.startswith("_")]
             hint = f"; it has {', '.join(sorted(others))}" if others else ""
             raise ConfigModuleError(f"module {dotted!r} has no object {name!r}{hint}")
         found = getattr(found, part)
-    if not _is_config(found):
+    if not is_config_object(found):
         raise ConfigModuleError(f"{dotted}.{name} is a {type(found).__name__}, not a dict-like config")
     return found
 
 
-def _is_config(value: Any) -> bool:
+def is_config_object(value: Any) -> bool:
+    """Whether a value may be a config: a mapping, a list, a config of OmegaConf's, a dataclass or one of attrs'."""
     return isinstance(value, (Mapping, list)) or OmegaConf.is_config(value) or is_structured_config(value)
 
 
@@ -64,7 +67,7 @@ def prepare_config(config: Any, overrides: Sequence[str] = ()) -> Any:
         ConfigModuleError: an override does not fit, or a ``_target_`` has no name.
     """
     if OmegaConf.is_config(config) or is_structured_config(config):
-        config = OmegaConf.to_container(OmegaConf.structured(config), resolve=False)
+        config = _unstructured(config)
     copied = _copy(config, "", {})
     if overrides:
         _apply(copied, overrides)
@@ -76,7 +79,7 @@ def _copy(value: Any, path: str, known: dict[int, Any]) -> Any:
         return known[id(value)]
     copied: Any
     if OmegaConf.is_config(value) or (is_structured_config(value) and not isinstance(value, type)):
-        value = OmegaConf.to_container(OmegaConf.structured(value), resolve=False)
+        value = _unstructured(value)
     if isinstance(value, Mapping):
         copied = known[id(value)] = {}
         for name, item in value.items():
@@ -88,6 +91,17 @@ def _copy(value: Any, path: str, known: dict[int, Any]) -> Any:
         copied.extend(_copy(item, f"{path}[{at}]", known) for at, item in enumerate(value))
         return copied
     return value
+
+
+def _unstructured(value: Any) -> Any:
+    """A config of OmegaConf's, or a dataclass, as plain containers; what OmegaConf cannot hold stays what it is."""
+    try:
+        return OmegaConf.to_container(OmegaConf.structured(value), resolve=False)
+    except OmegaConfBaseException:
+        if not dataclasses.is_dataclass(value):
+            raise
+        made = value() if isinstance(value, type) else value
+        return {each.name: getattr(made, each.name) for each in dataclasses.fields(made)}
 
 
 def _named(target: Any, path: str) -> Any:

@@ -22,7 +22,7 @@ FLOORS = [
     ["active"],
     ["api"],
     ["callback", "module_config"],
-    ["show"],
+    ["show", "module_tree"],
     ["cli", "execution"],
     ["testing"],
 ]
@@ -95,7 +95,7 @@ def test_files_are_one_thought_each() -> None:
 def test_hydras_plugin_scan_loads_nothing_heavy() -> None:
     """Importing the plugin modules loads neither the session nor what it needs."""
     code = (
-        "import sys, hydra_plugins.hydra_cached.config_group;"
+        "import sys, hydra_plugins.hydra_cached.config_group, hydra_plugins.hydra_cached.module_source;"
         "heavy = {'blake3', 'fsspec', 'cloudpickle', 'numpy', 'hydra_cached.session', 'hydra_cached.api'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
