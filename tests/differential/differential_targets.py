@@ -202,7 +202,8 @@ def plain_of(*args: Any, **kwargs: Any) -> Any:
     def plain(value: Any) -> Any:
         return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
-    return [plain(value) for value in (*args, *kwargs.values())]
+    # The order of keyword arguments is not in keys.
+    return [plain(value) for value in (*args, *(kwargs[name] for name in sorted(kwargs)))]
 
 
 def types_of(*args: Any, **kwargs: Any) -> Any:

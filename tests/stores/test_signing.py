@@ -306,7 +306,7 @@ def test_what_was_checked_cannot_be_changed_before_it_is_unpickled(tmp_path: Pat
     root, trap = tmp_path / "cache", tmp_path / "ran"
     value = [b"x" * BIG]
     with hydra_cached.activate(root, min_seconds=0, signing_key=SECRET) as session:
-        store = session._shelf.store  # type: ignore[union-attr]
+        store = session._lookup._shelf.store  # type: ignore[union-attr]
         store.put(KEY, Entry({}, dump(value)))
         entry = store.get(KEY)
         path = LocalStore(root).path(KEY)
