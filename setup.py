@@ -63,6 +63,7 @@ setup(
             "hydra_cached = hydra_plugins.hydra_cached.config_group:CacheSearchPath",
             "hydra_cached_py = hydra_plugins.hydra_cached.module_source:ModuleConfigSource",
             "hydra_cached_py_path = hydra_plugins.hydra_cached.module_source:ModuleSearchPath",
+            "hydra_cached_launcher = hydra_plugins.hydra_cached.launcher:CachedLauncher",
         ],
     },
     classifiers=[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_cached.config import CacheOptions, Mode, read_options
+from hydra_cached.config import Mode, options_of
 
 if TYPE_CHECKING:
     from hydra_cached.session import Session
@@ -50,16 +50,3 @@ class CacheCallback(Callback):
         if self._stop is not None:
             self._stop()
         self._session = self._stop = None
-
-
-def options_of(config: DictConfig) -> CacheOptions:
-    """The options in a composed config; the defaults where it has no ``cache`` node.
-
-    Raises:
-        OptionError: an option has a value that means nothing.
-    """
-    node = OmegaConf.select(config, "cache")
-    if node is None:
-        return CacheOptions()
-    values: Any = OmegaConf.to_container(node, resolve=True)
-    return read_options(**values)

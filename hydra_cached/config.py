@@ -6,10 +6,13 @@ Plain dataclasses and nothing heavy: Hydra's plugin scan imports this module in 
 from __future__ import annotations
 
 import enum
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from hydra_cached.errors import OptionError
 from hydra_cached.units import parse_age, parse_size
@@ -96,6 +99,24 @@ class CacheOptions:
     verbose: bool = False
 
 
+def put_into_config_store(group: str, name: str, node: Any, package: str | None = None) -> None:
+    """Make an option of a config group, also where it was made before.
+
+    Worker processes get the config store of the sweep's, and then import the plugins themselves.
+
+    Args:
+        group: the config group.
+        name: the option.
+        node: its config.
+        package: where it goes, if not where its group says.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    store: Any = ConfigStore.instance().store
+    again = {"replace": True} if "replace" in inspect.signature(store).parameters else {}
+    store(group=group, name=name, node=node, package=package, provider="hydra-cached", **again)
+
+
 def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOptions:
     """Make options from keyword arguments, as ``activate`` and the command line take them.
 
@@ -152,6 +173,19 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
             values[name] = str(values[name])
     values["signing_key"] = ",".join(_signing_keys(values["signing_key"])) or None
     return CacheOptions(**values)
+
+
+def options_of(config: Any) -> CacheOptions:
+    """The options in a composed config; the defaults where it has no ``cache`` node.
+
+    Raises:
+        OptionError: an option has a value that means nothing.
+    """
+    node = OmegaConf.select(config, "cache")
+    if node is None:
+        return CacheOptions()
+    values: Any = OmegaConf.to_container(node, resolve=True)
+    return read_options(**values)
 
 
 def signing_keys(options: CacheOptions) -> list[str]:

@@ -21,8 +21,10 @@ FLOORS = [
     ["session"],
     ["active"],
     ["api"],
-    ["callback", "module_config"],
+    ["module_config"],
     ["show", "module_tree"],
+    ["sweeps"],
+    ["callback"],
     ["cli", "execution"],
     ["testing"],
 ]

@@ -3,11 +3,10 @@
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from hydra_cached.config import CacheOptions, Mode, Share
+from hydra_cached.config import CacheOptions, Mode, Share, put_into_config_store
 
 # No dataclasses in this module: the plugin scan of Hydra 1.3 runs it outside of sys.modules, where they fail.
 CALLBACK = {"callbacks": {"hydra_cached": {"_target_": "hydra_cached.callback.CacheCallback"}}}
@@ -26,8 +25,7 @@ def store_options() -> None:
         # Its names are the file system's: they need no plus on the command line.
         OmegaConf.set_struct(typed.storage_options, False)
         node: dict[str, Any] = {"cache": typed, "hydra": CALLBACK}
-        store = ConfigStore.instance()
-        store.store(group="cache", name=name, node=node, package="_global_", provider="hydra-cached")
+        put_into_config_store("cache", name, node, package="_global_")
 
 
 store_options()

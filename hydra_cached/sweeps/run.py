@@ -1,0 +1,245 @@
+"""A sweep: what is finished is restored, equal jobs run once, the rest goes to the launcher that is wrapped."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, cast
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from hydra_cached.active import loaded_code
+from hydra_cached.api import open_store
+from hydra_cached.config import CacheOptions, Mode, options_of
+from hydra_cached.errors import UntrustedRoot
+from hydra_cached.keys.code import code_index
+from hydra_cached.keys.files import FileDigests
+from hydra_cached.shelf import StoreNotes
+from hydra_cached.stores.base import Store
+from hydra_cached.sweeps.jobs import Job, compose, handed_on, restored
+from hydra_cached.sweeps.keys import JobKeys
+from hydra_cached.sweeps.ledger import Done, Ledger, job_key
+from hydra_cached.sweeps.numbers import NumberedJobs, runs_of, with_launcher
+from hydra_cached.sweeps.options import LauncherOptions
+from hydra_cached.sweeps.outputs import clear, link, outputs_of
+from hydra_cached.sweeps.plan import Fact, Fate, Plan, make_plan
+from hydra_cached.sweeps.task import RecordedTask
+
+log = logging.getLogger("hydra_cached.sweeps")
+# Launchers that run one job after the other, so that several calls are as good as one.
+_ONE_BY_ONE = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
+
+
+class Sweep:
+    """What stands behind ``hydra/launcher=cached``.
+
+    Args:
+        context: Hydra's.
+        task: the app's task function.
+        config: the sweep's.
+        options: the launcher's.
+    """
+
+    def __init__(
+        self, context: HydraContext, task: TaskFunction, config: DictConfig, options: LauncherOptions
+    ) -> None:
+        self._options = options
+        self._config = config
+        self._loader = context.config_loader
+        self._cache = cache_of(config)
+        base = str(config.hydra.runtime.cwd)
+        store = None if self._cache is None else _store(self._cache, base)
+        memory = None if store is None else StoreNotes(store, self._cache is not None and self._writes)
+        scope = (self._cache or CacheOptions()).code.value
+        self._keys = JobKeys(
+            task, lambda name: code_index().fingerprint(name, scope), FileDigests(memory, base).of
+        )
+        app = self._keys.task
+        self._ledger = None if store is None or app is None else Ledger(store, app)
+        self._task = RecordedTask(task, app) if self._ledger is not None and app is not None else None
+        self._numbered = NumberedJobs(self._loader, config.hydra.launcher)
+        self._repeats: Counter[str] = Counter()
+        self._had: dict[str, tuple[Job, JobReturn]] = {}  # what ran in earlier batches
+        # Before it is copied: what the sweeper will resolve must come out the same in the copy.
+        OmegaConf.select(config, "hydra.sweep.dir")
+        self._inner_config = with_launcher(config, config.hydra.launcher.inner)
+        self._inner = Plugins.instance().instantiate_launcher(
+            hydra_context=dataclasses.replace(context, config_loader=cast(Any, self._numbered)),
+            task_function=self._task or task,
+            config=self._inner_config,
+        )
+        self._one_by_one = str(config.hydra.launcher.inner.get("_target_")) in _ONE_BY_ONE
+
+    @property
+    def _writes(self) -> bool:
+        return self._cache is not None and self._cache.mode in (Mode.readwrite, Mode.refresh)
+
+    @property
+    def _restores(self) -> bool:
+        refreshes = self._cache is not None and self._cache.mode is Mode.refresh
+        return self._options.resume and self._ledger is not None and not refreshes
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """Run what is missing of a batch; gives the results of all of it, in order.
+
+        Args:
+            job_overrides: overrides of each job.
+            first: number of the first job.
+        """
+        jobs = self._compose(job_overrides, first)
+        found = {job.number: done for job in jobs if (done := self._done(job)) is not None}
+        facts = [Fact(job.number, job.key, job.number in found, job.reason) for job in jobs]
+        had = frozenset(self._had) if self._options.dedupe else frozenset()
+        plan = make_plan(facts, had=had, dedupe=self._options.dedupe)
+        self._say(plan, found)
+        by_number = {job.number: job for job in jobs}
+        results: dict[int, JobReturn] = {}
+        self._make_way(
+            [by_number[number] for number in plan.fates if plan.fates[number].fate is not Fate.SAME]
+        )
+        for number, done in found.items():
+            results[number] = restored(by_number[number], done)
+            self._link(by_number[number], results[number], done.output_dir)
+        for job, result in zip(*self._run([by_number[number] for number in plan.order]), strict=True):
+            results[job.number] = result
+            if job.key is not None and result.status is JobStatus.COMPLETED:
+                self._had[job.key] = job, result
+        for number, fate in plan.fates.items():
+            if fate.fate is Fate.SAME:
+                results[number] = self._hand_on(by_number[number], by_number, results, fate.like)
+        return [results[job.number] for job in jobs]
+
+    # Planning.
+
+    def _compose(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
+        wanted = self._options.dedupe or self._ledger is not None
+        keys = self._keys if wanted else None
+        jobs = [
+            compose(self._loader, self._config, overrides, number, keys, named=not self._one_by_one)
+            for number, overrides in enumerate(job_overrides, first)
+        ]
+        problem = loaded_code().disagreement(self._keys.stamps, self._keys.loaded) if wanted else None
+        if problem is not None:
+            log.warning("no job of this sweep is restored, shared or recorded: %s", problem)
+        for job in jobs:
+            if problem is not None:
+                job.identity, job.reason = None, problem
+            if job.identity is None:
+                continue
+            repeat = 0
+            if not self._options.dedupe:
+                repeat = self._repeats[job.identity]
+                self._repeats[job.identity] += 1
+            job.key = job_key(job.identity, repeat)
+        return jobs
+
+    def _done(self, job: Job) -> Done | None:
+        """The record of a job that completed before, if it can be restored."""
+        if not self._restores or self._ledger is None or job.key is None:
+            return None
+        done = self._ledger.find(job.key)
+        if done is None:
+            return None
+        if outputs_of(done.output_dir, job.key) is None:
+            job.reason = f"its output directory {done.output_dir} is gone"
+            return None
+        return done
+
+    def _say(self, plan: Plan, found: dict[int, Done]) -> None:
+        log.info("%s", plan.line(sum(done.seconds for done in found.values())))
+        if self._ledger is None:
+            log.info(
+                "no cache is active, so finished jobs are not remembered and stages are not shared; "
+                "add +cache=disk"
+            )
+        for reason, numbers in plan.reasons().items():
+            log.info("jobs %s cannot be restored later: %s", ", ".join(map(str, numbers)), reason)
+
+    # Running.
+
+    def _run(self, jobs: list[Job]) -> tuple[list[Job], list[JobReturn]]:
+        """Have the inner launcher run jobs, in this order."""
+        if self._task is not None:
+            self._task.keys = {job.number: job.key for job in jobs if job.key is not None}
+            self._task.stamps, self._task.loaded = self._keys.stamps, self._keys.loaded
+        numbers = [job.number for job in jobs]
+        groups = runs_of(numbers) if self._one_by_one else [list(range(len(jobs)))] if jobs else []
+        results: list[JobReturn] = []
+        for group in groups:
+            results.extend(self._launch([jobs[at] for at in group]))
+        return jobs, results
+
+    def _launch(self, jobs: list[Job]) -> Sequence[JobReturn]:
+        numbers = [job.number for job in jobs]
+        expected = list(range(numbers[0], numbers[0] + len(numbers)))
+        self._numbered.numbers = {} if numbers == expected else dict(zip(expected, numbers, strict=True))
+        OmegaConf.copy_cache(self._config, self._inner_config)
+        return self._inner.launch([list(job.overrides) for job in jobs], initial_job_idx=numbers[0])
+
+    def _make_way(self, jobs: list[Job]) -> None:
+        """Set aside what other jobs left where these will write, or be linked, before anything is linked to it."""
+        for job in jobs:
+            if job.output_dir and self._ledger is not None:
+                aside = clear(job.output_dir, job.key)
+                if aside is not None:
+                    log.info("the outputs of another job in %s are now in %s", job.output_dir, aside)
+
+    def _hand_on(
+        self, job: Job, jobs: dict[int, Job], results: dict[int, JobReturn], like: int | None
+    ) -> JobReturn:
+        """The result of an equal job of this batch, or of an earlier one."""
+        if like is not None:
+            other, result = jobs[like], results[like]
+        else:
+            assert job.key is not None
+            other, result = self._had[job.key]
+        own = handed_on(job, result, other.number)
+        if own.status is JobStatus.COMPLETED:
+            own.return_value = _fresh(result.return_value)
+        outputs = None if result.hydra_cfg is None else result.hydra_cfg.hydra.runtime.output_dir
+        if outputs is not None and os.path.isdir(outputs):
+            self._link(job, own, os.path.realpath(outputs))
+        return own
+
+    def _link(self, job: Job, result: JobReturn, outputs: str) -> None:
+        """Have a job's own output directory lead to where its outputs are."""
+        assert result.hydra_cfg is not None and job.key is not None
+        outputs = outputs_of(outputs, job.key) or outputs
+        problem = link(str(result.hydra_cfg.hydra.runtime.output_dir), outputs, job.key)
+        if problem is not None:
+            log.warning("%s", problem)
+
+
+def cache_of(config: DictConfig) -> CacheOptions | None:
+    """The options of the cache that a config's jobs will have; None if they have none that outlives them."""
+    if OmegaConf.select(config, "cache") is None or OmegaConf.select(config, "hydra.callbacks") is None:
+        return None
+    if "hydra_cached" not in config.hydra.callbacks:
+        return None
+    options = options_of(config)
+    return None if options.mode is Mode.off or options.dir is None else options
+
+
+def _store(options: CacheOptions, base: str) -> Store | None:
+    try:
+        return open_store(options, base)
+    except UntrustedRoot as error:
+        if options.strict:
+            raise
+        log.error("The sweep runs without a cache: %s", error)
+        return None
+
+
+def _fresh(value: Any) -> Any:
+    """A copy, for nobody shall get what another may change; the value itself if it cannot be copied."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:
+        return value

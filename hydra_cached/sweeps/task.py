@@ -1,0 +1,79 @@
+"""The task function of a sweep's jobs: the app's own, and then a record of its success, from the job's process."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from hydra_cached.errors import NotStorable, brief
+
+log = logging.getLogger("hydra_cached.sweeps")
+
+
+class RecordedTask:
+    """Runs a job and records that it completed. It travels to the jobs' processes.
+
+    What raises, exits or is killed is not recorded, and nothing that goes wrong with the record harms the job.
+
+    Args:
+        task: the app's task function.
+        app: its dotted name.
+    """
+
+    def __init__(self, task: Callable[[Any], Any], app: str) -> None:
+        functools.update_wrapper(self, task)
+        self._task = task
+        self.app = app
+        self.keys: dict[int, str] = {}  # of jobs, by number
+        self.stamps: Mapping[str, tuple[int, int]] = {}
+        self.loaded: Mapping[str, frozenset[str]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was loaded here says nothing of another process: it imports what it needs from now on.
+        return {**self.__dict__, "loaded": {}}
+
+    def __call__(self, config: DictConfig) -> Any:
+        start = time.perf_counter()
+        value = self._task(config)
+        seconds = time.perf_counter() - start
+        try:
+            self._record(config, value, seconds)
+        except NotStorable as error:
+            log.warning("this job cannot be restored later: its return value cannot be pickled: %s", error)
+        except Exception as error:
+            log.warning("this job cannot be restored later: %s", brief(error))
+        return value
+
+    def _record(self, config: DictConfig, value: Any, seconds: float) -> None:
+        from hydra_cached.active import loaded_code
+        from hydra_cached.api import open_store
+        from hydra_cached.config import Mode, options_of
+        from hydra_cached.sweeps.ledger import Done, Ledger
+        from hydra_cached.sweeps.outputs import mark
+
+        hydra = HydraConfig.get()
+        key = self.keys.get(hydra.job.num)
+        options = options_of(config)
+        if key is None or options.mode not in (Mode.readwrite, Mode.refresh):
+            return
+        loaded = {path: self.loaded.get(path, frozenset()) for path in self.stamps}
+        problem = loaded_code().disagreement(self.stamps, loaded)
+        if problem is not None:
+            log.warning("this job cannot be restored later: %s", problem)
+            return
+        store = open_store(options, hydra.runtime.cwd)
+        if store is None:
+            return
+        directory = os.path.realpath(hydra.runtime.output_dir)
+        mark(directory, key)
+        inside = os.path.realpath(os.getcwd()) == directory
+        name, number, job_id = str(hydra.job.name), int(hydra.job.num), hydra.job.id
+        done = Done(value, directory, number, None if job_id is None else str(job_id), name, inside, seconds)
+        Ledger(store, self.app).record(key, done)
