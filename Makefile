@@ -26,7 +26,7 @@ $(VENV)/.demo: setup.py
 
 $(VENV)/.test: setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --editable ".[test,launchers,optuna]"
 	touch $@
 
 clean:

@@ -7,6 +7,8 @@ from setuptools import find_namespace_packages, setup
 HERE = Path(__file__).parent
 
 JOBLIB = ["hydra-joblib-launcher", "joblib<1.6"]
+LAUNCHERS = [*JOBLIB, "hydra-submitit-launcher"]
+OPTUNA = ["hydra-optuna-sweeper"]
 EXAMPLE = ["scikit-learn", "matplotlib"]
 REMOTE = {"s3": ["s3fs"], "azure": ["adlfs"], "gcs": ["gcsfs"], "sftp": ["sshfs"]}
 PROGRESS = ["tqdm"]
@@ -48,6 +50,8 @@ setup(
     extras_require={
         "example": EXAMPLE,
         "joblib": JOBLIB,
+        "launchers": LAUNCHERS,
+        "optuna": OPTUNA,
         **REMOTE,
         "progress": PROGRESS,
         "test": TEST + EXAMPLE,

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from hydra_cached.errors import HydraCachedError, brief
 from hydra_cached.keys.canonical import Encoder, importable_name, tagged, type_name
 from hydra_cached.keys.code import Fingerprint
-from hydra_cached.keys.code.freshness import loaded_names
+from hydra_cached.keys.code.freshness import Read, loaded_names
 from hydra_cached.keys.configs import (
     TARGET,
     Overlay,
@@ -68,16 +68,14 @@ class JobKeys:
         files: gives digests of declared files by name.
 
     Attributes:
-        stamps: source files that were read -> time of last write in ns and size.
-        loaded: for each, the modules that were loaded by then.
+        read: the code that was looked at, by name.
     """
 
     def __init__(
         self, task: Any, fingerprint: Callable[[str], Fingerprint], files: Callable[[str], str]
     ) -> None:
         self.task = task_name(task)
-        self.stamps: dict[str, tuple[int, int]] = {}
-        self.loaded: dict[str, frozenset[str]] = {}
+        self.read: dict[str, Read] = {}
         self._fingerprint = fingerprint
         self._files = files
         self._codes: dict[str, Fingerprint | Exception] = {}
@@ -137,9 +135,7 @@ class JobKeys:
             except Exception as error:
                 self._codes[name] = error
             else:
-                for path, stamp in found.files.items():
-                    self.stamps.setdefault(path, stamp)
-                    self.loaded.setdefault(path, self._names)
+                self.read[name] = Read(found.digest, found.files, self._names)
         return self._codes[name]
 
     def _item(self, container: Any, name: Any, path: str, reading: _Reading) -> bytes:

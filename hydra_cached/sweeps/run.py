@@ -16,11 +16,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_cached.active import loaded_code
-from hydra_cached.api import open_store
 from hydra_cached.config import CacheOptions, Mode, options_of
 from hydra_cached.errors import UntrustedRoot
 from hydra_cached.keys.code import code_index
 from hydra_cached.keys.files import FileDigests
+from hydra_cached.opening import open_store
 from hydra_cached.shelf import StoreNotes
 from hydra_cached.stores.base import Store
 from hydra_cached.sweeps.jobs import Job, compose, handed_on, restored
@@ -125,7 +125,7 @@ class Sweep:
             compose(self._loader, self._config, overrides, number, keys, named=not self._one_by_one)
             for number, overrides in enumerate(job_overrides, first)
         ]
-        problem = loaded_code().disagreement(self._keys.stamps, self._keys.loaded) if wanted else None
+        problem = loaded_code().disagreement(self._keys.read.values()) if wanted else None
         if problem is not None:
             log.warning("no job of this sweep is restored, shared or recorded: %s", problem)
         for job in jobs:
@@ -168,7 +168,7 @@ class Sweep:
         """Have the inner launcher run jobs, in this order."""
         if self._task is not None:
             self._task.keys = {job.number: job.key for job in jobs if job.key is not None}
-            self._task.stamps, self._task.loaded = self._keys.stamps, self._keys.loaded
+            self._task.code = list(self._keys.read.values())
         numbers = [job.number for job in jobs]
         groups = runs_of(numbers) if self._one_by_one else [list(range(len(jobs)))] if jobs else []
         results: list[JobReturn] = []
@@ -229,12 +229,13 @@ def cache_of(config: DictConfig) -> CacheOptions | None:
 
 def _store(options: CacheOptions, base: str) -> Store | None:
     try:
-        return open_store(options, base)
+        opened = open_store(options, base)
     except UntrustedRoot as error:
         if options.strict:
             raise
         log.error("The sweep runs without a cache: %s", error)
         return None
+    return None if opened is None else opened.store
 
 
 def _fresh(value: Any) -> Any:

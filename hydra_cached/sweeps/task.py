@@ -6,13 +6,14 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from hydra_cached.errors import NotStorable, brief
+from hydra_cached.keys.code.freshness import Read
 
 log = logging.getLogger("hydra_cached.sweeps")
 
@@ -32,12 +33,13 @@ class RecordedTask:
         self._task = task
         self.app = app
         self.keys: dict[int, str] = {}  # of jobs, by number
-        self.stamps: Mapping[str, tuple[int, int]] = {}
-        self.loaded: Mapping[str, frozenset[str]] = {}
+        self.code: list[Read] = []
 
     def __getstate__(self) -> dict[str, Any]:
         # What was loaded here says nothing of another process: it imports what it needs from now on.
-        return {**self.__dict__, "loaded": {}}
+        files = {path: stamp for each in self.code for path, stamp in each.files.items()}
+        digest = "+".join(sorted({each.digest for each in self.code}))
+        return {**self.__dict__, "code": [Read(digest, files, frozenset())]}
 
     def __call__(self, config: DictConfig) -> Any:
         start = time.perf_counter()
@@ -53,8 +55,8 @@ class RecordedTask:
 
     def _record(self, config: DictConfig, value: Any, seconds: float) -> None:
         from hydra_cached.active import loaded_code
-        from hydra_cached.api import open_store
         from hydra_cached.config import Mode, options_of
+        from hydra_cached.opening import open_store
         from hydra_cached.sweeps.ledger import Done, Ledger
         from hydra_cached.sweeps.outputs import mark
 
@@ -63,17 +65,18 @@ class RecordedTask:
         options = options_of(config)
         if key is None or options.mode not in (Mode.readwrite, Mode.refresh):
             return
-        loaded = {path: self.loaded.get(path, frozenset()) for path in self.stamps}
-        problem = loaded_code().disagreement(self.stamps, loaded)
+        problem = loaded_code().disagreement(self.code)
         if problem is not None:
             log.warning("this job cannot be restored later: %s", problem)
             return
-        store = open_store(options, hydra.runtime.cwd)
-        if store is None:
+        opened = open_store(options, hydra.runtime.cwd)
+        if opened is None:
             return
         directory = os.path.realpath(hydra.runtime.output_dir)
         mark(directory, key)
         inside = os.path.realpath(os.getcwd()) == directory
         name, number, job_id = str(hydra.job.name), int(hydra.job.num), hydra.job.id
         done = Done(value, directory, number, None if job_id is None else str(job_id), name, inside, seconds)
-        Ledger(store, self.app).record(key, done)
+        Ledger(opened.store, self.app).record(key, done)
+        if opened.finish is not None:
+            opened.finish()

@@ -21,7 +21,7 @@ def study(sweeps: Sweeps, to: str) -> str:
 def test_a_study_goes_on_where_it_was(sweeps: Sweeps) -> None:
     """The trials of a study that were done come back as results, so that the same study finds the same best."""
     telling = "{_target_: hydra_plugins.telling.sweeper.TellingSweeper, max_batch_size: null}"
-    sweeps.project.write(conf__config_yaml=CONFIG.replace(telling, "{params: {model.k: 'range(1, 40)'}}"))
+    sweeps.project.write(conf__config_yaml=CONFIG.replace(telling, "{params: {model.k: 'range(20, 60)'}}"))
     sweeps.sweep(*ARGUMENTS[:3], "hydra.sweeper.n_trials=4", to="a")
     first = sweeps.ran()
     assert len(first) == 4
