@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from hydra_cached.errors import OptionError
 from hydra_cached.units import parse_age, parse_size
 
@@ -181,6 +179,8 @@ def options_of(config: Any) -> CacheOptions:
     Raises:
         OptionError: an option has a value that means nothing.
     """
+    from omegaconf import OmegaConf
+
     node = OmegaConf.select(config, "cache")
     if node is None:
         return CacheOptions()
