@@ -14,6 +14,7 @@ from hydra.test_utils.launcher_common_tests import (
     LauncherTestSuite,
 )
 
+Plugins.instance()  # before the first test: Hydra's fixture gives each the singletons that were there before it
 PLUGINS = {"joblib": "hydra_joblib_launcher", "submitit_local": "hydra_submitit_launcher"}
 
 
