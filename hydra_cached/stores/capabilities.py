@@ -51,8 +51,8 @@ _SERVER = Abilities(Exclusive.OPEN)
 KNOWN = {
     **dict.fromkeys(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"), _BUCKET),
     **dict.fromkeys(("sftp", "ssh"), _SERVER),
-    # They look first and create then, which two can do at once.
-    "memory": Abilities(Exclusive.NO, whole=True),
+    # It looks first and creates then, which two can do at once; a file is seen from its first byte on.
+    "memory": Abilities(Exclusive.NO),
     **dict.fromkeys(("ftp", "http", "https", "webdav", "hf", "dbfs"), Abilities(Exclusive.NO)),
     **dict.fromkeys(("oss", "oci", "tos"), Abilities(Exclusive.ASK, whole=True)),
 }

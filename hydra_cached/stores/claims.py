@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from blake3 import blake3
+
+from hydra_cached.stores.filesystems import GONE, keeps_open_files, patiently, rename
 from hydra_cached.stores.trust import PRIVATE, Access
 
 try:
@@ -26,6 +29,7 @@ except ImportError:  # pragma: no cover - Windows
 
 NAME = re.compile(r"[0-9a-f]{16,}")
 _CLOCK_KEEPS = 5.0  # seconds for which a reading of the file system's clock is gone by
+_MARK_KEEPS = 10.0  # seconds in which who has marked a claim has replaced it
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _LONGEST = 4096
 
@@ -70,28 +74,32 @@ class LocalClaims:
     def create(self, name: str, text: str) -> bool:
         path = self._path(name)
         try:
-            descriptor = self._access.create(path)
+            self._create(path, text)
         except FileExistsError:
             return False
         except FileNotFoundError:
             self._make_room(self._directory)
             try:
-                descriptor = self._access.create(path)
+                self._create(path, text)
             except FileExistsError:
                 return False
-        self._fill(descriptor, path, text)
         return True
 
     def read(self, name: str) -> tuple[str, float] | None:
+        path = self._path(name)
+        return patiently(lambda: self._read(path))
+
+    def _read(self, path: Path) -> tuple[str, float] | None:
         try:
-            descriptor = os.open(self._path(name), os.O_RDONLY | _NO_FOLLOW)
+            descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
         except FileNotFoundError:
             return None
         try:
             text = os.read(descriptor, _LONGEST).decode(errors="replace")
             return text, max(0.0, self._now() - os.fstat(descriptor).st_mtime)
         finally:
-            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
     def touch(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -100,10 +108,11 @@ class LocalClaims:
     def swap(self, name: str, old: str, new: str) -> bool:
         path = self._path(name)
         with self._locked(path, old) as mine:
+            mine = mine and (self._sees_all() or self._first_to_replace(name, old))
             if mine:
                 temporary = self._directory / f".{uuid.uuid4().hex}.tmp"
                 self._fill(self._access.create(temporary), temporary, new)
-                temporary.replace(path)
+                rename(temporary, path)
             return mine
 
     def drop(self, name: str, text: str) -> bool:
@@ -115,6 +124,51 @@ class LocalClaims:
 
     def _path(self, name: str) -> Path:
         return self._directory / check_name(name)
+
+    def _sees_all(self) -> bool:
+        """Whether this host sees what others do as soon as they have done it, as on a file system of its own."""
+        return keeps_open_files(os.stat(self._directory).st_dev)
+
+    def _first_to_replace(self, name: str, text: str) -> bool:
+        """Whether nobody replaces, or has replaced, a claim of this text; for hosts that may see it for too long.
+
+        The mark that tells is swept up later; no two claims have the same text.
+        """
+        digest = blake3(f"{name} {text}".encode()).hexdigest()
+        mark = self._directory / f".{digest[:32]}.tmp"
+        try:
+            os.close(self._access.create(mark))
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if self._now() - mark.stat().st_mtime > _MARK_KEEPS:
+                    mark.unlink()  # who made it has died of it, or was slow
+            return False
+        return True
+
+    def _create(self, path: Path, text: str) -> None:
+        if not self._sees_all() and self._linked(path, text):
+            return
+        self._fill(self._access.create(path), path, text)
+
+    def _linked(self, path: Path, text: str) -> bool:
+        """Create a claim with its text in it; False if this file system has no links.
+
+        Another host may see a file empty for a while that was created first and written then.
+        """
+        temporary = self._directory / f".{uuid.uuid4().hex}.tmp"
+        self._fill(self._access.create(temporary), temporary, text)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            # An answer may get lost, and the second time one is told that the link is there.
+            if os.stat(temporary).st_nlink < 2:
+                raise
+        except OSError:
+            return False
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        return True
 
     def _fill(self, descriptor: int, path: Path, text: str) -> None:
         try:
@@ -143,22 +197,23 @@ class LocalClaims:
             if mine and fcntl is not None:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    mine = False
-                except OSError:
-                    pass
+                except OSError as error:
+                    # Locked by somebody, or not there any more. All else means that there are no locks.
+                    mine = error.errno not in (errno.EAGAIN, errno.EACCES, *GONE)
             mine = mine and os.path.samestat(os.lstat(path), os.fstat(descriptor))
-        except FileNotFoundError:
-            mine = False
-        except BaseException:
+        except BaseException as error:
             if descriptor >= 0:
                 os.close(descriptor)
-            raise
+                descriptor = -1
+            if not isinstance(error, OSError) or error.errno not in GONE:
+                raise
+            mine = False
         try:
             yield mine
         finally:
             if descriptor >= 0:
-                os.close(descriptor)
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
 
     def _now(self) -> float:
         """The file system's time, which need not be this machine's."""

@@ -22,6 +22,7 @@ from hydra_cached.errors import DamagedEntry, ForeignEntry, UntrustedEntry
 from hydra_cached.stores.base import KEY, Entry, Manifest, Stat, check_key
 from hydra_cached.stores.claims import LocalClaims
 from hydra_cached.stores.entry import CHECKED_ALWAYS, HEADER, manifest_end, pack, read_manifest, unpack
+from hydra_cached.stores.filesystems import InDoubt, keeps_open_files, patiently, rename
 from hydra_cached.stores.sweep import sweep_if_due
 from hydra_cached.stores.trust import PRIVATE, Access, check_root, foreign_hand
 
@@ -42,7 +43,8 @@ class LocalStore:
         root: the directory.
         access: whose entries are read, and the modes of what is made. By default a root that others can write to
             raises ``UntrustedRoot`` when it is first read from or written to.
-        mapped: map large entries instead of reading them. What is mapped changes when its file is written to.
+        mapped: map large entries instead of reading them, where the file system allows. What is mapped changes
+            when its file is written to.
         thorough: check all of every entry at every read.
         repairs: set damaged entries aside.
         once: report a foreign version, or a foreign file, once, and take it for a miss afterwards.
@@ -87,6 +89,12 @@ class LocalStore:
     def get(self, key: str) -> Entry | None:
         path = self.path(key)
         try:
+            return patiently(lambda: self._get(key, path))
+        except InDoubt:
+            return self._get(key, path, sure=True)
+
+    def _get(self, key: str, path: Path, sure: bool = False) -> Entry | None:
+        try:
             descriptor = os.open(path, _READ)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -94,6 +102,9 @@ class LocalStore:
             status = os.fstat(descriptor)
             self._admit(status)
             data = self._data(descriptor, status)
+            if not sure and (not status.st_size or len(data) < status.st_size):
+                if not keeps_open_files(status.st_dev):
+                    raise InDoubt(f"{path} is cut off, or being removed on another host")
             # The time of the last write is set when an entry is published; any later write changes it.
             touched = status.st_mtime_ns != _published_time(status.st_size)
             return unpack(data, key, check=touched or self._thorough)
@@ -105,8 +116,11 @@ class LocalStore:
         except DamagedEntry as damage:
             done = "; it was set aside" if self._set_aside(path, status) else ""
             raise DamagedEntry(f"{path}: {damage}{done}") from damage
+        except FileNotFoundError:
+            return None  # removed meanwhile, on another host
         finally:
-            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
     def put(self, key: str, entry: Entry) -> int:
         def write(descriptor: int) -> None:
@@ -116,7 +130,7 @@ class LocalStore:
                     while view.nbytes:
                         view = view[file.write(view) :]
 
-        size = self._publish(key, write)
+        size = patiently(lambda: self._publish(key, write))
         if not self._swept:
             self._swept = True
             sweep_if_due(self.root)
@@ -158,7 +172,7 @@ class LocalStore:
                 os.close(descriptor)
             # Cleaners of scratch space go by the time of last access: that is now.
             os.utime(temporary, ns=(time.time_ns(), _published_time(size)))
-            temporary.replace(path)
+            rename(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -236,7 +250,7 @@ class LocalStore:
             raise UntrustedEntry(f"{problem}, and this cache is not shared")
 
     def _data(self, descriptor: int, status: os.stat_result) -> memoryview:
-        if self._mapped and status.st_size > CHECKED_ALWAYS:
+        if self._mapped and status.st_size > CHECKED_ALWAYS and keeps_open_files(status.st_dev):
             return memoryview(mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_COPY))
         # A bytearray, because arrays that come back must be writable as they were.
         data = memoryview(bytearray(status.st_size))

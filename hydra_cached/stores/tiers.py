@@ -79,7 +79,10 @@ class TieredStore:
         except (OSError, UntrustedRoot) as error:
             self._warn("local", "%s; the remote directory is used alone", _Unusable(self._local, error))
             return self._remote.put(key, entry)
-        self._remote.send(key, source)
+        try:
+            self._remote.send(key, source)
+        except FileNotFoundError:
+            return self._remote.put(key, entry)  # it was removed here before it was read
         return size
 
     def delete(self, key: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra_cached.errors import UntrustedRoot
+from hydra_cached.stores.filesystems import patiently
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Access:
 
     def make_directories(self, path: Path) -> None:
         """Make a directory and the parents that it lacks."""
+        patiently(lambda: self._make_directories(path))
+
+    def _make_directories(self, path: Path) -> None:
         missing = []
         while not path.is_dir():
             missing.append(path)
@@ -37,9 +42,12 @@ class Access:
         for each in reversed(missing):
             try:
                 each.mkdir(self.directories)
-            except FileExistsError:
-                if not each.is_dir():
+            except FileExistsError as error:
+                if os.path.lexists(each) and not each.is_dir():
                     raise
+                if not each.is_dir():
+                    # Another host has made it, and this one does not see it yet.
+                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(each)) from error
             else:
                 if self.exact:
                     # What it has inherited of its parent, the group above all, stays.

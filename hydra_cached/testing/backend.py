@@ -26,6 +26,9 @@ class Backend:
         assert claims is not None, f"{self.open()!r} has no claims"
         return claims
 
+    def settle(self) -> None:
+        """Wait until other handles see what was done, where that need not be at once: on another host."""
+
     # Past the backend; only for DamageSuite.
 
     def raw_read(self, key: str) -> bytes:

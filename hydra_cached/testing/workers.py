@@ -10,6 +10,7 @@ import contextlib
 import os
 import pickle
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra_cached.errors import DamagedEntry
+from hydra_cached.stores.base import Store
 from hydra_cached.stores.leases import Leases
 from hydra_cached.testing.backend import Backend, is_whole, key_of, made
 
@@ -95,22 +97,35 @@ def workers(backend: Backend, work: Work, count: int, *args: Any, kills: int = 0
 
 
 class Say:
-    """Writes lines that the test reads; a line is written at once, so that those of many do not mix."""
+    """Writes lines that the test reads; a line is written at once, so that those of many do not mix.
+
+    Args:
+        ready: where those are told of that begin with ``ready``.
+    """
+
+    def __init__(self, ready: int) -> None:
+        self._ready = ready
 
     def __call__(self, *words: object) -> None:
         os.write(1, (" ".join(map(str, words)) + "\n").encode())
+        if words[0] == "ready":
+            os.write(self._ready, b".")
 
 
 def main() -> None:
     """Fork the workers that standard input describes, and wait for them."""
     backend, work, count, args, kills = pickle.load(sys.stdin.buffer)
     chance = random.Random()
-    running = [_start(work, backend, number, args) for number in range(count)]
+    heard, ready = os.pipe()
+    running = [_start(work, backend, number, args, ready) for number in range(count)]
     for _ in range(kills):
+        # Another one has begun, whatever that takes.
+        if select.select([heard], [], [], 30.0)[0]:
+            os.read(heard, 1)
         time.sleep(chance.random() * 0.15)
         number = chance.randrange(count)
         _kill(running[number])
-        running[number] = _start(work, backend, number, args)
+        running[number] = _start(work, backend, number, args, ready)
     failed = False
     for process in running:
         if kills:
@@ -121,10 +136,10 @@ def main() -> None:
     sys.exit(failed)
 
 
-def _start(work: Work, backend: Backend, number: int, args: tuple[Any, ...]) -> int:
+def _start(work: Work, backend: Backend, number: int, args: tuple[Any, ...], ready: int) -> int:
     process = os.fork()
     if process == 0:
-        status, say = 1, Say()
+        status, say = 1, Say(ready)
         try:
             work(say, backend, number, *args)
             status = 0
@@ -153,17 +168,20 @@ def write(say: Say, backend: Backend, number: int, keys: int, times: int) -> Non
         store.put(key, made(chance.randrange(1000), chance.choice(SIZES)))
         if chance.random() < 0.3:
             store.delete(key)
-        read(say, backend, number, keys)
+        _read_all(say, store)
 
 
-def read(say: Say, backend: Backend, number: int, keys: int) -> None:
+def read(say: Say, backend: Backend, number: int) -> None:
     """Read entries; damage, or a mixture of two, is a failure."""
-    store = backend.open()
+    _read_all(say, backend.open())
+
+
+def _read_all(say: Say, store: Store) -> None:
     for key in store.keys():
         try:
             entry = store.get(key)
         except DamagedEntry as damage:
-            say("failed", f"{number} found {damage}")
+            say("failed", damage)
             raise
         assert entry is None or is_whole(entry), "a mixture of two entries"
         if entry is not None:

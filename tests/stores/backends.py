@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hydra_cached.stores.base import Store
 from hydra_cached.stores.bounded import BoundedStore
@@ -14,6 +15,7 @@ from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.memory import MemoryStore
 from hydra_cached.stores.remote import RemoteStore
 from hydra_cached.stores.signing import SignedStore
+from hydra_cached.stores.tiers import TieredStore
 from hydra_cached.stores.trust import PRIVATE, SHARED, Access
 from hydra_cached.testing import Backend
 
@@ -74,7 +76,9 @@ class RemoteBackend(Backend):
     """A place that fsspec reaches."""
 
     url: str
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    step: int = 40
+    resolution: float = 1.5
 
     def open(self) -> Store:
         return RemoteStore(self.url, self.options)
@@ -84,6 +88,7 @@ class RemoteBackend(Backend):
         return bytes(self._connection().call(lambda fs, path: fs.cat_file(path), *names))
 
     def raw_write(self, key: str, data: bytes) -> None:
+        self._connection().call(lambda fs, path: fs.makedirs(path, exist_ok=True), "entries", key[:2])
         self._connection().call(lambda fs, path: fs.pipe_file(path, data), "entries", key[:2], key)
 
     def raw_names(self) -> list[str]:
@@ -105,3 +110,13 @@ class MemoryBackend(Backend):
 
     def open(self) -> Store:
         return self.store
+
+
+@dataclass
+class TieredBackend(RemoteBackend):
+    """The same behind a directory."""
+
+    root: Path = field(default_factory=Path)
+
+    def open(self) -> Store:
+        return TieredStore(LocalStore(self.root), RemoteStore(self.url, self.options))

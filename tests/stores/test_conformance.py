@@ -6,7 +6,15 @@ import uuid
 from pathlib import Path
 
 import pytest
-from backends import BoundedBackend, LocalBackend, MemoryBackend, RemoteBackend, SharedBackend, SignedBackend
+from backends import (
+    BoundedBackend,
+    LocalBackend,
+    MemoryBackend,
+    RemoteBackend,
+    SharedBackend,
+    SignedBackend,
+    TieredBackend,
+)
 from s3_server import Bucket
 
 from hydra_cached.testing import (
@@ -69,14 +77,20 @@ class TestS3(StoreSuite, ClaimsSuite, LeaseSuite):
 
     @pytest.fixture
     def backend(self, bucket: Bucket) -> Backend:
-        backend = RemoteBackend(bucket.url, bucket.options)
-        backend.step, backend.resolution = 40, 1.5
-        return backend
+        return RemoteBackend(bucket.url, bucket.options)
 
 
-class TestMemoryFileSystem(StoreSuite):
+class TestMemoryFileSystem(StoreSuite, DamageSuite):
     """fsspec's memory, which creates nothing exclusively."""
 
     @pytest.fixture
     def backend(self) -> Backend:
         return RemoteBackend(f"memory://{uuid.uuid4().hex}")
+
+
+class TestTiered(StoreSuite):
+    """The same behind a directory."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        return TieredBackend(f"memory://{uuid.uuid4().hex}/cache", root=tmp_path / "near")

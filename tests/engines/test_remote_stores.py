@@ -1,0 +1,64 @@
+"""Stores at URLs: Ceph's S3 gateway, moto, Azurite, SFTP, and an S3 that cannot create exclusively."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from backends import RemoteBackend, TieredBackend
+from buckets import Place
+
+from hydra_cached.stores.remote import RemoteStore
+from hydra_cached.testing import (
+    Backend,
+    ClaimsSuite,
+    DamageSuite,
+    LeaseProcessSuite,
+    LeaseSuite,
+    ProcessSuite,
+    StoreSuite,
+    key_of,
+)
+
+
+class TestRemote(StoreSuite, DamageSuite, ProcessSuite, ClaimsSuite, LeaseSuite, LeaseProcessSuite):
+    """All that a store must do that several hosts share."""
+
+    @pytest.fixture
+    def backend(self, place: Place) -> Backend:
+        new = place.new()
+        return RemoteBackend(new.url, new.options)
+
+
+class TestTiered(ProcessSuite):
+    """The same behind a directory."""
+
+    @pytest.fixture
+    def backend(self, place: Place, tmp_path: Path) -> Backend:
+        new = place.new()
+        return TieredBackend(new.url, new.options, root=tmp_path / "near")
+
+
+class TestUnconditional(StoreSuite):
+    """An S3 without conditions: a store, and no place for leases."""
+
+    @pytest.fixture
+    def backend(self, unconditional: Place) -> Backend:
+        new = unconditional.new()
+        return RemoteBackend(new.url, new.options)
+
+    def test_claims_are_refused(self, backend: Backend) -> None:
+        """That all who create one object succeed is found out, and leases are done without, not believed in."""
+        claims = [backend.open().claims() for _ in range(8)]
+
+        def create(number: int) -> bool:
+            try:
+                one = claims[number]
+                return one is not None and one.create(key_of(1), str(number))
+            except OSError:
+                return False
+
+        with ThreadPoolExecutor(8) as pool:
+            assert not any(pool.map(create, range(8)))
+        assert isinstance(backend.open(), RemoteStore)
