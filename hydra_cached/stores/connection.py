@@ -28,21 +28,16 @@ ATTEMPTS = 4
 PAUSE = 0.2  # seconds before the second attempt, more or less; each further one takes three times as long
 BUDGET = 20.0  # seconds after which nothing is tried again
 IN_A_ROW = 3  # calls that failed for good, one after the other: the store is left alone
-TOO_LONG = 60.0  # seconds that one failing call may take before the store is left alone at once
-REST = 300.0  # seconds for which it is
+TOO_LONG = 20.0  # seconds after which one failing call is enough, unless it moves much
+REST = 300.0  # seconds for which it is left alone the first time; then twice as long each time
 
 _ANSWERS = (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.ENAMETOOLONG)
 _BUSY = (408, 409, 425, 429)
 _PACKAGES = {
-    "s3": "s3",
-    "s3a": "s3",
-    "abfs": "azure",
-    "abfss": "azure",
-    "az": "azure",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "sftp": "sftp",
-    "ssh": "sftp",
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("sftp", "ssh"), "sshfs"),
 }
 _PASSWORD = re.compile(r"(://[^/@\s]*?):[^@\s]*@")
 _QUERY = re.compile(r"\?.*$")
@@ -50,6 +45,10 @@ _QUERY = re.compile(r"\?.*$")
 
 class RemoteError(OSError):
     """A remote store did not do what it was asked to."""
+
+
+class LoginError(ValueError):
+    """A server does not let this user in."""
 
 
 class StoreAway(RemoteError):
@@ -83,6 +82,7 @@ class Connection:
         self._guard = (os.getpid(), threading.Lock())
         self._own = threading.local()
         self._row = 0
+        self._rest = REST
         self._rests_until = float("-inf")
         self._said = False
 
@@ -94,12 +94,13 @@ class Connection:
         """Whether the store has failed too often, and is left alone."""
         return time.monotonic() < self._rests_until
 
-    def call(self, action: Callable[[Any, str], T], *names: str) -> T:
+    def call(self, action: Callable[[Any, str], T], *names: str, heavy: bool = False) -> T:
         """Do something with the file system, again if it fails for no good reason.
 
         Args:
             action: what to do, with a file system and a path in it; may be done several times.
             names: lead to the path, from the URL on.
+            heavy: whether it moves so much that it may take long.
 
         Raises:
             FileNotFoundError, FileExistsError, PermissionError: the store's own answers.
@@ -119,13 +120,13 @@ class Connection:
                 spent = time.monotonic() - begin
                 last = attempt == ATTEMPTS or spent + pause > BUDGET
                 if last or is_answer(error):
-                    raise self._given_up(error, spent) from error
+                    raise self._given_up(error, 0.0 if heavy else spent) from error
                 log.debug("%s: %s; trying again in %.1f s", self.shown, self.words(error), pause)
                 time.sleep(pause * random.uniform(0.5, 1.5))
                 pause *= 3
                 self._forget()
             else:
-                self._row = 0
+                self._row, self._rest = 0, REST
                 return result
         raise AssertionError("unreachable")
 
@@ -158,7 +159,11 @@ class Connection:
 
         # Not one that others use, too: what is set here would be set for them.
         options = {**_defaults(self.protocol), **self.options, "skip_instance_cache": True}
-        made, root = fsspec.core.url_to_fs(self._url, **options)
+        try:
+            made, root = fsspec.core.url_to_fs(self._url, **options)
+        except PermissionError as error:
+            # Not to be taken for an answer about an entry, and not to be repeated at each: that locks accounts.
+            raise LoginError(str(error)) from error
         # What another process stores must be seen at once.
         made.dircache.use_listings_cache = False
         return made, str(root).rstrip("/")
@@ -177,7 +182,8 @@ class Connection:
         self._row += 1
         text = f"{self.shown}: {self.words(error)}"
         if self._row >= IN_A_ROW or spent >= TOO_LONG:
-            self._rests_until = time.monotonic() + REST
+            self._rests_until = time.monotonic() + self._rest
+            self._rest *= 2
             if not self._said:
                 self._said = True
                 what = "is left alone, so that nothing is served from it or stored there"
@@ -252,8 +258,8 @@ def _check_installed(protocol: str) -> None:
     except ValueError:
         raise OptionError("dir", f"fsspec knows no protocol {protocol}://") from None
     except ImportError as error:
-        extra = _PACKAGES.get(protocol)
-        how = f"pip install 'hydra-cached[{extra}]'" if extra else str(error)
+        package = _PACKAGES.get(protocol)
+        how = f"pip install {package}" if package else str(error)
         raise OptionError("dir", f"{protocol}:// needs a package that is not installed: {how}") from None
 
 

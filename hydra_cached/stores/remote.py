@@ -88,8 +88,8 @@ class RemoteStore:
         except PermissionError as error:
             self._warn(
                 "forbidden",
-                "%s does not let entries be read, or does not tell a missing one from a forbidden one "
-                "(s3:ListBucket): %s",
+                "%s does not let entries be read; or not say that there is none, which in S3 needs the right "
+                "s3:ListBucket: %s",
                 self.connection.shown,
                 self.connection.words(error),
             )

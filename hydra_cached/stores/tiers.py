@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,16 +76,40 @@ class TieredStore:
             return self._remote.put(key, entry)  # a note, which others change, too
         try:
             size = self._local.put(key, entry)
-            path = self._local.path(key)
-            source = Source(size, file=path) if size > CHECKED_ALWAYS else Source(size, path.read_bytes())
         except (OSError, UntrustedRoot) as error:
             self._warn("local", "%s; the remote directory is used alone", _Unusable(self._local, error))
             return self._remote.put(key, entry)
         try:
+            source = self._source(key, size)
+        except OSError:
+            return self._remote.put(key, entry)  # somebody has removed it at once
+        try:
             self._remote.send(key, source)
         except FileNotFoundError:
             return self._remote.put(key, entry)  # it was removed here before it was read
+        except BaseException:
+            source.discard()
+            raise
+        if self._remote is self._root:
+            source.discard()
         return size
+
+    def _source(self, key: str, size: int) -> Source:
+        """What was just stored here, for sending."""
+        path = self._local.path(key)
+        if size <= CHECKED_ALWAYS:
+            data = path.read_bytes()
+            return Source(len(data), data)
+        # A second name, for somebody may replace or remove it meanwhile; that of a leftover.
+        name = f".{key[:16]}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
+        try:
+            os.link(path, path.with_name(name))
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without links
+            return Source(size, file=path)
+        file = path.with_name(name)
+        return Source(file.stat().st_size, file=file, own=True)
 
     def delete(self, key: str) -> bool:
         with contextlib.suppress(OSError):

@@ -35,11 +35,19 @@ class Source:
         size: how many.
         data: the bytes; None if they are in a file.
         file: the file.
+        own: whether the file is there for this alone, and goes when it is done.
     """
 
     size: int
     data: bytes | None = None
     file: Path | None = None
+    own: bool = False
+
+    def discard(self) -> None:
+        """It is done with."""
+        if self.own and self.file is not None:
+            with contextlib.suppress(OSError):
+                self.file.unlink()
 
 
 class Sink(Protocol):
@@ -170,14 +178,17 @@ def upload(connection: Connection, names: tuple[str, ...], source: Source, what:
         OSError: it cannot be written; nothing of it is visible then.
     """
     *parents, name = names
+    heavy = source.size > RANGE
     with shown(f"storing {what} in {connection.shown}", source.size) as tick:
         if whole:
-            connection.call(lambda fs, path: _written(fs, path, source, tick), *names)
+            connection.call(lambda fs, path: _written(fs, path, source, tick), *names, heavy=heavy)
             return
         temporary = f".{name[:16]}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
         connection.call(lambda fs, path: fs.makedirs(path, exist_ok=True), *parents)
         try:
-            connection.call(lambda fs, path: _written(fs, path, source, tick), *parents, temporary)
+            connection.call(
+                lambda fs, path: _written(fs, path, source, tick), *parents, temporary, heavy=heavy
+            )
             connection.call(lambda fs, path: _moved(fs, f"{path}/{temporary}", f"{path}/{name}"), *parents)
         except BaseException:
             with contextlib.suppress(OSError):

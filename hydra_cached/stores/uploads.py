@@ -70,6 +70,8 @@ class Uploads:
                 self._changed.wait(1.0)
             if key not in self._sources:
                 self._queue.append(key)
+            elif key in self._queue:
+                self._sources[key].discard()  # it was not begun
             self._sources[key] = source
             if self._threads < min(LANES, len(self._sources)):
                 self._threads += 1
@@ -116,6 +118,7 @@ class Uploads:
             except Exception as error:
                 self._note(error)
             finally:
+                source.discard()
                 actions = self._done(key, source)
             for action in actions:
                 try:

@@ -50,7 +50,7 @@ def left_in(connection: Connection) -> list[str]:
         ("gs", {}, Exclusive.PIPE, True),
         ("abfs", {}, Exclusive.PIPE, True),
         ("sftp", {}, Exclusive.OPEN, False),
-        ("memory", {}, Exclusive.NO, True),
+        ("memory", {}, Exclusive.NO, False),
         ("something", {}, Exclusive.ASK, False),
     ],
 )
