@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check test-matrix clean
+.PHONY: demo test check test-matrix engines test-engines clean
 
 demo: $(VENV)/.demo  ## Run the example cold, warm and as a sweep, and say what the cache saved.
 	$(BIN)/python example_app/demo.py
@@ -19,6 +19,19 @@ check: $(VENV)/.test
 test-matrix:
 	$(PYTHON) .ci/matrix.py
 
+# Real engines on this machine (Debian, as root): installed, started, tested against, and stopped again.
+test-engines: engines
+	HYDRA_CACHED_ENGINES=1 .venv-engines/bin/python -m pytest -rs tests/engines
+
+engines: .venv-engines/.done
+	bash tests/engines/install.sh
+
+# An environment of its own, for some clients change what others do: sshfs takes over sftp://.
+.venv-engines/.done: setup.py
+	$(PYTHON) -m venv .venv-engines
+	.venv-engines/bin/python -m pip install --quiet --editable ".[test,s3,azure,sftp]"
+	touch $@
+
 $(VENV)/.demo: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[example]"
@@ -30,4 +43,4 @@ $(VENV)/.test: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-* build *.egg-info
+	rm -rf $(VENV) .venv-* .engines build *.egg-info

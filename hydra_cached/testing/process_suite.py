@@ -15,7 +15,7 @@ from hydra_cached.testing.store_suite import report_of
 from hydra_cached.testing.workers import workers
 
 KEY = key_of(0)
-NAMES = [key_of(number) for number in range(100, 130)]
+NAMES = [key_of(number) for number in range(100, 112)]
 
 
 class ProcessSuite:
@@ -64,7 +64,7 @@ class LeaseProcessSuite:
     """For stores with claims that several processes share. Needs the fixture ``backend``."""
 
     def test_of_many_processes_that_create_a_claim_one_succeeds(self, backend: Backend) -> None:
-        """Six processes create the same thirty claims at the same time: each has one owner."""
+        """Six processes create the same twelve claims at the same time: each has one owner."""
         with workers(backend, at.create, 6, NAMES) as started:
             started.join()
             assert sorted(started.said("won")) == sorted(NAMES)

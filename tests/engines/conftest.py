@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1] / "session"))  # for crowds of pro
 collect_ignore_glob = [] if os.environ.get("HYDRA_CACHED_ENGINES") else ["test_*.py"]
 
 
-@pytest.fixture(scope="module", params=["moto", "ceph", "azurite", "sftp"])
+@pytest.fixture(scope="session", params=["ceph", "azurite", "sftp"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A remote place where of several that create one object, one succeeds."""
     start = mounts.sshd if request.param == "sftp" else getattr(buckets, request.param)
@@ -30,14 +30,21 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place that is not exclusive in all races."""
+    with buckets.moto(tmp_path_factory.mktemp("moto")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def unconditional(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A remote place where all succeed."""
     with buckets.s3rver(tmp_path_factory.mktemp("s3rver")) as started:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def two_mounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
     """Two mounts of one file system, as two hosts would have them."""
     with mounts.gluster(tmp_path_factory.mktemp("gluster")) as started:

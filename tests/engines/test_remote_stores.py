@@ -1,4 +1,4 @@
-"""Stores at URLs: Ceph's S3 gateway, moto, Azurite, SFTP, and an S3 that cannot create exclusively."""
+"""Stores at URLs: Ceph's S3 gateway, Azurite, SFTP, moto, and an S3 that cannot create exclusively."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TestRemote(StoreSuite, DamageSuite, ProcessSuite, ClaimsSuite, LeaseSuite,
     @pytest.fixture
     def backend(self, place: Place) -> Backend:
         new = place.new()
-        return RemoteBackend(new.url, new.options)
+        return RemoteBackend(new.url, new.options, step=120)
 
 
 class TestTiered(ProcessSuite):
@@ -38,6 +38,15 @@ class TestTiered(ProcessSuite):
     def backend(self, place: Place, tmp_path: Path) -> Backend:
         new = place.new()
         return TieredBackend(new.url, new.options, root=tmp_path / "near")
+
+
+class TestMoto(ProcessSuite):
+    """What `make test` leaves out, for moto is slow where many ask."""
+
+    @pytest.fixture
+    def backend(self, moto: Place) -> Backend:
+        new = moto.new()
+        return RemoteBackend(new.url, new.options)
 
 
 class TestUnconditional(StoreSuite):
