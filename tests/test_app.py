@@ -120,6 +120,49 @@ def test_a_defaults_list_chooses_the_cache(app: Project) -> None:
     assert app.ran() == ["data", "features", "model"]
 
 
+def test_an_app_whose_config_is_a_dataclass(project: Project) -> None:
+    """`+cache=disk` works where the whole config is typed; other keys at its root are refused as before."""
+    project.write(
+        stages_py=STAGES,
+        app_py="""
+            from dataclasses import dataclass, field
+            from typing import Any
+            import hydra
+            from hydra.core.config_store import ConfigStore
+            from hydra.utils import instantiate
+            from omegaconf import OmegaConf
+
+            @dataclass
+            class Data:
+                _target_: str = "stages.data"
+                n: int = 4
+
+            @dataclass
+            class Config:
+                data: Data = field(default_factory=Data)
+                k: int = 1
+
+            ConfigStore.instance().store(name="config", node=Config)
+
+            @hydra.main(version_base=None, config_path=None, config_name="config")
+            def main(cfg):
+                assert OmegaConf.get_type(cfg) is Config
+                print("RESULT", instantiate(cfg.data), OmegaConf.to_object(cfg))
+
+            if __name__ == "__main__":
+                main()
+        """,
+    )
+    for expected in (["data"], []):
+        assert "RESULT [0, 1, 2, 3] Config(data=Data(" in project.python(*CACHED)
+        assert project.ran() == expected
+    project.python(*CACHED, "data.n=5,6", "-m")
+    assert project.ran() == ["data", "data"]
+    for wrong in ("kk=2", "cache.dri=x", "data.m=1"):
+        assert "Key '" in project.python(*CACHED, wrong, status=1)
+    assert "Key 'cache' not in" in project.python("app.py", "cache.dir=x", status=1)
+
+
 def test_a_misspelt_option_is_hydras_own_error(app: Project) -> None:
     """Options are typed: a wrong name or value stops the composition, with Hydra's message."""
     assert "Key 'dri' not in 'CacheOptions'" in app.python(*CACHED, "cache.dri=x", status=1)

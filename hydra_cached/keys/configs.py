@@ -139,8 +139,8 @@ def target_name(target: Any) -> str:
 def wrapped_names(target: str, node: Overlay) -> list[str]:
     """Code that a node names beside ``_target_``, the one that does the work first.
 
-    These are ``_zen_target`` and ``_zen_wrappers`` of hydra-zen, and the ``path`` of ``hydra.utils.get_method``
-    and its kin.
+    These are ``_zen_target`` of hydra-zen and what wraps it, and the ``path`` of ``hydra.utils.get_method`` and
+    its kin.
     """
     found: list[Any] = []
     if target.startswith("hydra.utils.") and target.rpartition(".")[2] in _LOOKUPS:
@@ -148,4 +148,12 @@ def wrapped_names(target: str, node: Overlay) -> list[str]:
     if "_zen_target" in node:
         wrappers = node.get("_zen_wrappers", None) or []
         found.extend([node["_zen_target"], *([wrappers] if isinstance(wrappers, str) else wrappers)])
+        found.append(node.get("_zen_target_wrapper", None))
     return [name for name in found if isinstance(name, str)]
+
+
+def dropped_names(node: Overlay) -> frozenset[str]:
+    """Parameters that hydra-zen keeps from the target: its meta fields."""
+    if "_zen_target" not in node or "_zen_exclude" not in node:
+        return frozenset()
+    return frozenset(name for name in node["_zen_exclude"] or () if isinstance(name, str))

@@ -28,6 +28,7 @@ from hydra_cached.keys.configs import (
     Overlay,
     Unreadable,
     below,
+    dropped_names,
     is_cache_node,
     is_container,
     is_mapping,
@@ -230,10 +231,11 @@ class Reader:
         args: Sequence[Any],
     ) -> dict[str, Part]:
         params: dict[str, Part] = {}
+        left_out = {*special.ignore, *dropped_names(node)}
         for name in node:
             if name in _MODES or name in SPECIAL_KEYS or (name == ARGS and args):
                 continue
-            if name in special.ignore or (partial and node.is_missing(name)):
+            if name in left_out or (partial and node.is_missing(name)):
                 continue
             where = below(path, name)
             if self._ignored(where):

@@ -18,13 +18,24 @@ OPTIONS = {
 }
 
 
+OPENING = "hydra/hydra_cached_opening"
+
+
 def store_options() -> None:
     """Put the group into Hydra's config store; the ``cache`` node of each option is typed."""
+    # An app whose whole config is a dataclass takes no further key at its root, unless the root is opened first. A
+    # flag of what is merged is set on what it is merged into; when all is composed, Hydra closes the root again.
+    opening = OmegaConf.create({}, flags={"struct": False})
+    put_into_config_store(OPENING, "root", opening, package="_global_")
     for name, options in OPTIONS.items():
         typed = OmegaConf.structured(options)
         # Its names are the file system's: they need no plus on the command line.
         OmegaConf.set_struct(typed.storage_options, False)
-        node: dict[str, Any] = {"cache": typed, "hydra": CALLBACK}
+        node: dict[str, Any] = {
+            "defaults": [{f"/{OPENING}@_global_": "root"}, "_self_"],
+            "cache": typed,
+            "hydra": CALLBACK,
+        }
         put_into_config_store("cache", name, node, package="_global_")
 
 
