@@ -59,6 +59,12 @@ class ProcessSuite:
             started.join()
             assert started.said("whole") == [KEY]
 
+    def test_a_forked_child_uses_what_its_parent_opened(self, backend: Backend) -> None:
+        """A handle that was used before a fork works in the child, which has no threads, and in its parent."""
+        with workers(backend, at.fork, 1) as started:
+            started.join()
+            assert started.said("whole")
+
 
 class LeaseProcessSuite:
     """For stores with claims that several processes share. Needs the fixture ``backend``."""

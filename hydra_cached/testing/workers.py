@@ -176,6 +176,32 @@ def read(say: Say, backend: Backend, number: int) -> None:
     _read_all(say, backend.open())
 
 
+def fork(say: Say, backend: Backend, number: int) -> None:
+    """Use a store, fork, and use it in the child and, afterwards, here."""
+    store = backend.open()
+    store.put(key_of(0), made(0, 64))
+    assert is_whole(store.get(key_of(0)))
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            assert is_whole(store.get(key_of(0)))
+            store.put(key_of(1), made(1, 3200))
+            status = 0
+        except BaseException:
+            say("failed", traceback.format_exc().replace("\n", " | "))
+        finally:
+            os._exit(status)
+    end = time.monotonic() + 60
+    while (ended := os.waitpid(process, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(process, signal.SIGKILL)
+        time.sleep(0.02)
+    assert ended[1] == 0, f"the child ended with {ended[1]}"
+    assert is_whole(store.get(key_of(1))) and sorted(store.keys()) == sorted([key_of(0), key_of(1)])
+    say("whole", number)
+
+
 def _read_all(say: Say, store: Store) -> None:
     for key in store.keys():
         try:

@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from mounting import needs_mount, tmpfs
 
 from hydra_cached.errors import DamagedEntry, ForeignEntry
 from hydra_cached.stores import local
@@ -397,27 +398,6 @@ def test_damage_that_cannot_be_set_aside_is_still_reported(store: LocalStore) ->
 
 
 # Errors of the system.
-
-
-@contextlib.contextmanager
-def tmpfs(size: str) -> Iterator[Path]:
-    """A small filesystem of its own, where mounting is allowed."""
-    where = Path(tempfile.mkdtemp())
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", where], capture_output=True)
-    if done.returncode:
-        where.rmdir()
-        pytest.skip("mounting is not allowed here")
-    try:
-        yield where
-    finally:
-        subprocess.run(["umount", "-l", where], check=True)
-        where.rmdir()
-
-
-needs_mount = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("mount") is None,
-    reason="needs root to mount",
-)
 
 
 @needs_mount
