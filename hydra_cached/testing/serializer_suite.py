@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from hydra_cached.errors import DamagedEntry, NotStorable
 from hydra_cached.stores.base import Entry, Payload
+from hydra_cached.stores.formats import Formats, Serializer, name_of, read, register_serializer
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.serializers import dump, load
 from hydra_cached.testing.backend import key_of
@@ -24,11 +26,21 @@ KEY = key_of(1)
 class SerializerSuite:
     """For values of a type, however ``dump`` writes them.
 
-    Say what they are: override ``examples`` and, where ``==`` does not tell, ``same``. Where they have a serializer
-    of their own, give the name of its ``format``. Classes must be importable, for another process reads the values.
+    Say what they are: override ``examples`` and, where ``==`` does not tell, ``same``. If types have serializers of
+    their own, say which in ``serializers``. Classes must be importable, for another process reads the values.
     """
 
-    format: str | None = None
+    format: str | None = None  # what all of them are written by, as a payload says it
+    serializers: Mapping[type, Serializer] = {}  # registered for the suite
+
+    @pytest.fixture(autouse=True)
+    def registered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only what is installed, and these."""
+        formats = Formats()
+        for kind, serializer in self.serializers.items():
+            formats.register(kind, serializer)
+        monkeypatch.setattr("hydra_cached.stores.formats.FORMATS", formats)
+        monkeypatch.setattr("hydra_cached.stores.serializers.FORMATS", formats)
 
     def examples(self) -> list[Any]:
         """Values, new ones at each call, that share nothing; small and large, empty and odd."""
@@ -55,9 +67,13 @@ class SerializerSuite:
             self.agrees(again, load(kept(dump(value))))
 
     def test_values_come_back_by_their_format(self) -> None:
-        """What has a serializer is written by it."""
-        for value in self.examples() if self.format is not None else ():
-            assert dump(value).format == self.format
+        """What has a format, or a serializer of its own, is written by it."""
+        for value in self.examples():
+            payload = dump(value)
+            assert self.format in (None, payload.format)
+            if type(value) in self.serializers:
+                stream = bytes(payload.stream)
+                assert name_of(type(value)).encode() in stream and read.__module__.encode() in stream
 
     def test_dumping_changes_nothing(self) -> None:
         """A value is the same after it was stored; and what is done to it then does not reach what was stored."""
@@ -98,7 +114,8 @@ class SerializerSuite:
     def test_another_process_reads_what_this_one_wrote(self, tmp_path: Path) -> None:
         """And this one what it writes back."""
         file = tmp_path / "payloads"
-        file.write_bytes(pickle.dumps([plain(dump(value)) for value in self.examples()]))
+        payloads = [plain(dump(value)) for value in self.examples()]
+        file.write_bytes(pickle.dumps((dict(self.serializers), payloads)))
         code = (
             f"from hydra_cached.testing.serializer_suite import there_and_back; there_and_back({str(file)!r})"
         )
@@ -148,5 +165,8 @@ def plain(payload: Payload) -> Payload:
 def there_and_back(path: str) -> None:
     """Load values from a file, and write them back."""
     file = Path(path)
-    values = [load(kept(payload)) for payload in pickle.loads(file.read_bytes())]
+    serializers, payloads = pickle.loads(file.read_bytes())
+    for kind, serializer in serializers.items():
+        register_serializer(kind, serializer)
+    values = [load(kept(payload)) for payload in payloads]
     file.write_bytes(pickle.dumps([plain(dump(value)) for value in values]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import enum
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,13 @@ class Model:
 
     name: str
     weights: list[float] = field(default_factory=list)
+
+
+class Table:
+    """What pickle refuses: it holds a lock."""
+
+    def __init__(self, name: str, numbers: Any) -> None:
+        self.name, self.numbers, self.lock = name, numbers, threading.Lock()
 
 
 class Colour(enum.Enum):
@@ -109,6 +117,32 @@ class TestTables(SerializerSuite):
     def spoil(self, value: Any) -> None:
         if len(value):
             value.iloc[0] = value.iloc[1]
+
+
+class Halves:
+    """Writes a table's name and its numbers, which it keeps where they are."""
+
+    def dump(self, value: Table) -> Sequence[Any]:
+        return [value.name.encode(), memoryview(value.numbers).cast("B")]
+
+    def load(self, pieces: Sequence[memoryview]) -> Table:
+        return Table(bytes(pieces[0]).decode(), np.frombuffer(pieces[1], dtype="f8"))
+
+
+class TestRegistered(SerializerSuite):
+    """A type with a serializer of its own; pickle would refuse it."""
+
+    format = PICKLE
+    serializers = {Table: Halves()}
+
+    def examples(self) -> list[Any]:
+        return [Table("small", np.arange(3.0)), Table("ü", np.arange(400_000.0))]
+
+    def same(self, one: Any, other: Any) -> bool:
+        return one.name == other.name and np.array_equal(one.numbers, other.numbers)
+
+    def spoil(self, value: Any) -> None:
+        value.numbers[:] = -1
 
 
 class TestFunctions(SerializerSuite):
