@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from hydra_cached.artifacts import Places
 from hydra_cached.keys.code import Fingerprint
 from hydra_cached.keys.code.freshness import loaded_names
+from hydra_cached.keys.given import Given
 from hydra_cached.keys.key import Stage
 from hydra_cached.keys.reader import Reader
 from hydra_cached.random_state import States, joined
@@ -71,6 +73,7 @@ class Frame:
         found: what that found.
         lease: or the lease.
         places: tells what the places of artifacts in its result are relative to.
+        registered: names of resolvers that its target registered, or one of a stage that it contains.
     """
 
     stage: Stage
@@ -88,6 +91,12 @@ class Frame:
     found: Outcome | None = None
     lease: Lease | None = None
     places: Callable[[], Places] = Places
+    registered: set[str] = field(default_factory=set)
+
+    @cached_property
+    def given(self) -> Given:
+        """What the stage is handed that somebody else still holds."""
+        return Given(self.stage)
 
     def release(self) -> None:
         """Let others compute it, if it is to be computed at all: the stage has been stored or never will be."""

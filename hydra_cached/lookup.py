@@ -52,7 +52,7 @@ class Lookup:
         if found is None or not self.authorised(stage, recorded_targets(found), visit, found):
             return None
         try:
-            value = found.load(frame.places)
+            value = found.load(frame.places, frame.given.find)
             if policy.draws(stage, self._options):
                 random_state.restore(found.manifest["random_state"])
         except Exception as error:

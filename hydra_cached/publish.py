@@ -103,7 +103,7 @@ class Publisher:
         stage, unwanted = frame.stage, self._unwanted(frame)
         asked_for = self._asked_for(call, frame)
         doubt = self._moved(call, stage) if unwanted is None or asked_for else None
-        problem = self._problem(frame, value, trace, doubt, unwanted is None)
+        problem = self._problem(call, frame, value, trace, doubt, unwanted is None)
         digest: str | None = None
         try:
             if problem is None and unwanted is None and trace is not None:
@@ -164,7 +164,7 @@ class Publisher:
                 log.warning("the cache cannot be written: %s", brief(error))
 
     def _problem(
-        self, frame: Frame, value: Any, trace: str | None, doubt: str | None, wanted: bool
+        self, call: Call, frame: Frame, value: Any, trace: str | None, doubt: str | None, wanted: bool
     ) -> str | None:
         """Why a result cannot be kept though its stage has a key."""
         if frame.changed:
@@ -173,7 +173,14 @@ class Publisher:
             return doubt
         if trace is None and not frame.stage.not_deterministic:
             return "it receives a result that nothing can stand for"
-        return policy.uncacheable(value) if wanted else None
+        if not wanted:
+            return None
+        if frame.registered:
+            return f"a call registered the resolver {min(frame.registered)}, which a hit would not"
+        changed = frame.given.changed(lambda name: call.fingerprints[name].digest)
+        if changed is not None:
+            return f"its target changed {changed}, which it was handed, and which a hit would not"
+        return policy.uncacheable(value)
 
     def _moved(self, call: Call, stage: Stage) -> str | None:
         """The guard: code and declared files must still be what the key says."""
@@ -215,7 +222,9 @@ class Publisher:
             **({"random_state": random_state.capture()} if frame.before is not None else {}),
             **self._facts(frame),
         }
-        size = self._shelf.keep(trace, value, manifest, self._content(call), frame.places())
+        size = self._shelf.keep(
+            trace, value, manifest, self._content(call), frame.places(), frame.given.reference
+        )
         self.written.add(trace)
         self.link(static, trace)
         self._remember(stage, trace, parts, stored)

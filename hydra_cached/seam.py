@@ -18,6 +18,7 @@ warnings to the user's line.
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
@@ -26,10 +27,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from omegaconf import OmegaConf
+from omegaconf.basecontainer import BaseContainer
 
 from hydra_cached.errors import HydraCachedError, UnknownHydraError
 from hydra_cached.unresolved import NOTHING, Copies, Environment, Unresolved
 
+log = logging.getLogger("hydra_cached.seam")
 EAGER_NODE = ("node", "args", "convert", "recursive", "partial")
 EAGER_CALL = ("_target_", "_partial_", "args", "kwargs", "full_key")
 LAZY_NODE = (
@@ -166,9 +169,9 @@ class Seam:
         self._lock = threading.RLock()
         self._before: ContextVar[Unresolved] = ContextVar("hydra_cached_unresolved", default=NOTHING)
         self.lazy = self._generation()
-        self._node = module.instantiate_node
-        self._call = module._call_target
-        self._omegaconf = module.OmegaConf
+        self._originals = {
+            name: getattr(module, name) for name in ("instantiate_node", "_call_target", "OmegaConf")
+        }
         self._ours = self._replacements()
 
     def _generation(self) -> bool:
@@ -197,30 +200,28 @@ class Seam:
             self._users += 1
             if self._users == 1:
                 for name, function in self._ours.items():
-                    setattr(self._module, name, function)
+                    # Who has put his own there takes it away again, and finds what he found.
+                    if getattr(self._module, name) is self._originals[name]:
+                        setattr(self._module, name, function)
 
     def uninstall(self) -> None:
         """Give Hydra its own functions back, if nobody needs ours any more."""
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                originals = {
-                    "instantiate_node": self._node,
-                    "_call_target": self._call,
-                    "OmegaConf": self._omegaconf,
-                }
                 for name, ours in self._ours.items():
                     # Somebody who wrapped our function in the meantime keeps it; it costs one look per node.
                     if getattr(self._module, name) is ours:
-                        setattr(self._module, name, originals[name])
+                        setattr(self._module, name, self._originals[name])
 
     def _replacements(self) -> dict[str, Any]:
-        current, original_node, original_call = self._current, self._node, self._call
-        take_before, warn = self._take_before, self._warn_of
+        current, originals = self._current, self._originals
+        original_node, original_call = originals["instantiate_node"], originals["_call_target"]
+        take_before, warn, foreign = self._take_before, self._warn_of, self._foreign
 
         def instantiate_node(node: Any, *args: Any, **modes: Any) -> Any:
             session = current()
-            if session is None or not session.wants(node, modes):
+            if session is None or foreign(session) or not session.wants(node, modes):
                 return original_node(node, *args, **modes)
             story = session.story(Visit(node, args, modes, take_before()))
             done, value = False, None
@@ -272,6 +273,21 @@ class Seam:
         if not self.lazy:
             ours["OmegaConf"] = self._watching_omegaconf()
         return ours
+
+    def _foreign(self, session: Handler) -> bool:
+        """Whether somebody calls the targets in a way of his own, so that results are not what the key says.
+
+        hydra-zen's ``_target_wrapper_`` does, for the time of a call. The special keys are taken out all the same.
+        """
+        theirs = self._module._call_target
+        if theirs is self._originals["_call_target"]:  # put back by somebody who found it before we came
+            theirs = self._module._call_target = self._ours["_call_target"]
+        if theirs is self._ours["_call_target"]:
+            return False
+        if not isinstance(theirs, _Foreign):
+            log.warning("not cached: %s calls the targets of this instantiate call", _owner(theirs))
+            self._module._call_target = _Foreign(theirs, session)
+        return True
 
     @property
     def _warn_of(self) -> Callable[[str], None] | None:
@@ -350,9 +366,32 @@ class Seam:
         """
         return Environment(visit.node).texts() if self.lazy else visit.before.secrets
 
+    def resolvers(self) -> dict[str, Any]:
+        """OmegaConf's resolvers at this moment, by name."""
+        return dict(BaseContainer._resolvers)
+
     def isolated(self) -> bool:
         """Whether targets get private copies of config arguments now (Hydra 1.4)."""
         return bool(self.lazy and self._module._ISOLATE_CONFIG_ARGUMENTS.get())
+
+
+@dataclass(frozen=True)
+class _Foreign:
+    """Somebody's function in the place of Hydra's, who puts back what was there before."""
+
+    function: Callable[..., Any]
+    session: Handler
+
+    def __call__(
+        self, _target_: Any, _partial_: Any, args: Any, kwargs: Any, *rest: Any, **named: Any
+    ) -> Any:
+        self.session.before_call(_target_, args, kwargs)
+        return self.function(_target_, _partial_, args, kwargs, *rest, **named)
+
+
+def _owner(function: Any) -> str:
+    function = getattr(function, "func", function)
+    return str(getattr(function, "__module__", "somebody")).partition(".")[0]
 
 
 def _advance(story: Story, value: Any) -> Any:

@@ -133,13 +133,18 @@ class Session:
                 return Served(frame.found.value)
         # An instantiate call within the target is a call of its own.
         self._call, self._local.within = None, frame
-        return call, frame, random_state.position(), time.perf_counter()
+        return call, frame, random_state.position(), self._seam.resolvers(), time.perf_counter()
 
     def after_call(self, token: Any) -> None:
         if token is not None:
-            call, frame, position, start = token
+            call, frame, position, resolvers, start = token
             frame.seconds = time.perf_counter() - start
             frame.drew = random_state.position() != position
+            registered = {
+                name for name, does in self._seam.resolvers().items() if does is not resolvers.get(name)
+            }
+            for each in call.frames if registered else ():
+                each.registered |= registered
             call.called()
             self._call, self._local.within = call, None
 

@@ -13,7 +13,7 @@ from hydra_cached.artifacts import Places
 from hydra_cached.errors import DamagedEntry, NotStorable
 from hydra_cached.keys.canonical import type_name
 from hydra_cached.stores.base import LINK, Entry, Manifest, Payload, Store
-from hydra_cached.stores.serializers import dump, load
+from hydra_cached.stores.serializers import Refer, dump, load, refers
 
 RECENT = "recent"  # in a manifest without payload: parts of a target's youngest entries
 Digest = Callable[[Any], str | None]  # gives the digest of a value's content, if it has one
@@ -27,14 +27,14 @@ class Found:
     Args:
         key: where it is, after links.
         manifest: what is known of it.
-        load: gives the result; told where to put artifacts, puts them there. May raise ``DamagedEntry`` and
-            ``NotRestorable``.
+        load: gives the result; told where to put artifacts, puts them there; told what references refer to, puts
+            that into their places. May raise ``DamagedEntry`` and ``NotRestorable``.
         size: bytes, 0 if unknown.
     """
 
     key: str
     manifest: Manifest
-    load: Callable[[Callable[[], Places] | None], Any]
+    load: Callable[..., Any]
     size: int = 0
 
 
@@ -44,7 +44,15 @@ class Shelf(Protocol):
     def find(self, key: str) -> Found | None:
         """What is kept under a key; may raise ``DamagedEntry`` or ``OSError``."""
 
-    def keep(self, key: str, value: Any, manifest: Manifest, digest: Digest, places: Places) -> int:
+    def keep(
+        self,
+        key: str,
+        value: Any,
+        manifest: Manifest,
+        digest: Digest,
+        places: Places,
+        refer: Refer | None = None,
+    ) -> int:
         """Keep a result; adds the digest of its content to the manifest, and returns its size in bytes.
 
         Args:
@@ -53,6 +61,7 @@ class Shelf(Protocol):
             manifest: what is known of it.
             digest: gives digests of contents.
             places: what the places of artifacts in it are relative to.
+            refer: gives references to what its target was handed.
 
         Raises:
             NotStorable: this result cannot be kept.
@@ -86,12 +95,22 @@ class EntryShelf:
         if entry is None or entry.payload is None:
             return None
         payload = entry.payload
-        return Found(key, entry.manifest, lambda places: load(payload, places), payload.size)
+        return Found(key, entry.manifest, lambda *context: load(payload, *context), payload.size)
 
-    def keep(self, key: str, value: Any, manifest: Manifest, digest: Digest, places: Places) -> int:
-        payload = dump(value, places)
+    def keep(
+        self,
+        key: str,
+        value: Any,
+        manifest: Manifest,
+        digest: Digest,
+        places: Places,
+        refer: Refer | None = None,
+    ) -> int:
+        payload = dump(value, places, refer)
         content = digest(value)
-        manifest["content"] = content or _payload_digest(payload, digest)
+        if content is None:
+            content = _digest_of(value, digest) if refers(payload) else _payload_digest(payload, digest)
+        manifest["content"] = content
         return self.store.put(key, Entry(manifest, payload))
 
     def link(self, key: str, target: str) -> None:
@@ -200,9 +219,17 @@ class ObjectShelf:
         kept = self.cache[key]
         if not isinstance(kept, KeptObject):
             raise DamagedEntry(f"the cache object holds a {type(kept).__name__} of somebody else under {key}")
-        return Found(str(kept.manifest.get("key", key)), kept.manifest, lambda places: kept.value)
+        return Found(str(kept.manifest.get("key", key)), kept.manifest, lambda *context: kept.value)
 
-    def keep(self, key: str, value: Any, manifest: Manifest, digest: Digest, places: Places) -> int:
+    def keep(
+        self,
+        key: str,
+        value: Any,
+        manifest: Manifest,
+        digest: Digest,
+        places: Places,
+        refer: Refer | None = None,
+    ) -> int:
         manifest["key"] = key
         manifest["content"] = digest(value)
         self.cache[key] = KeptObject(value, manifest)

@@ -44,6 +44,12 @@ class Overlay:
             return self._overrides[name]
         return self._node[name]
 
+    def merged(self) -> Iterator[tuple[str, Any]]:
+        """Mappings of the call that the node shows merged; what is in them may be handed over as it is."""
+        for name, value in self._overrides.items():
+            if is_mapping(value) and name in self._node and TARGET not in value:
+                yield name, value
+
     def get(self, name: str, default: Any) -> Any:
         """The value of a name, or a default."""
         return self[name] if name in self else default
@@ -111,9 +117,12 @@ def sequence_kind(value: Any) -> bytes:
 
 def mapping_kind(value: Any, convert: Any) -> bytes:
     """``dict``, or the structured type of a config that the target gets to see."""
-    kind = OmegaConf.get_type(value) if OmegaConf.is_config(value) else None
+    kind: Any = OmegaConf.get_type(value) if OmegaConf.is_config(value) else None
     if kind in (None, dict) or mode_name(convert) == "all":
         return b"dict"
+    if importable_name(kind) is None:
+        # A hit would bring a class of that name along, which would not be the caller's.
+        raise Unreadable(f"{type_name(kind)} is a class that cannot be found by name")
     return f"structured {type_name(kind)}".encode()
 
 

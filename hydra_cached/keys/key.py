@@ -17,7 +17,7 @@ from typing import Any, Union
 from blake3 import blake3
 
 from hydra_cached.errors import NotCanonical
-from hydra_cached.keys.canonical import Encoder, tagged
+from hydra_cached.keys.canonical import CodeOf, Encoder, tagged
 from hydra_cached.keys.special import SpecialKeys
 
 FORMAT = b"hydra-cached key 1"  # changes when the meaning of keys changes, so that old entries are not found
@@ -43,12 +43,14 @@ class Items:
         keys: encoded keys of a dict, in the order of their bytes; empty for sequences.
         names: the steps to the parts, for messages and for comparing with built values.
         parts: what stands there.
+        value: the container itself, if it is handed over as it stands in the app's config (Hydra 1.4).
     """
 
     kind: bytes
     keys: tuple[bytes, ...]
     names: tuple[Any, ...]
     parts: tuple[Part, ...]
+    value: Any = None
 
 
 Part = Union[Leaf, Items, "Stage"]
@@ -231,18 +233,20 @@ def filled(part: Part, fill: Fill) -> bytes:
     return tagged(b"dict", part.kind, *(piece for pair in pairs for piece in pair))
 
 
-def matches(part: Part, value: Any) -> bool:
+def matches(part: Part, value: Any, code_of: CodeOf | None = None) -> bool:
     """Whether a built argument is what was read, as far as config values go (stages are not compared)."""
     if isinstance(part, Stage) or part is MISSING:
         return True
     if isinstance(part, Leaf):
         try:
-            return part.code == Encoder().encode(value)
+            return part.code == Encoder(code_of).encode(value)
         except NotCanonical:
             return True  # a callable or an object that was passed: it cannot have been evaluated again
     try:
         if part.kind in (b"list", b"tuple") and len(value) != len(part.parts):
             return False
-        return all(matches(inner, value[name]) for name, inner in zip(part.names, part.parts, strict=True))
+        return all(
+            matches(inner, value[name], code_of) for name, inner in zip(part.names, part.parts, strict=True)
+        )
     except Exception:
         return True  # an object made of a structured config: what it was made of is not visible any more

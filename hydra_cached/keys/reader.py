@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_cached.errors import NotCanonical
@@ -40,6 +41,7 @@ from hydra_cached.keys.configs import (
     target_name,
     wrapped_names,
 )
+from hydra_cached.keys.given import PLAIN
 from hydra_cached.keys.key import MISSING, Items, Leaf, Part, Stage
 from hydra_cached.keys.special import (
     SPECIAL_KEYS,
@@ -63,14 +65,16 @@ class Source:
 
 @dataclass(frozen=True)
 class _Modes:
-    """How Hydra goes on from here, and the code that the values met on the way name."""
+    """How Hydra goes on from here; the code that values met on the way name; which config cannot be changed."""
 
     convert: Any
     recursive: Any
     named: list[str] = field(default_factory=list)
+    guarded: list[str] = field(default_factory=list)
 
     def within(self, mapping: Overlay) -> _Modes:
-        return _Modes(mapping.get(CONVERT, self.convert), mapping.get(RECURSIVE, self.recursive), self.named)
+        convert, recursive = mapping.get(CONVERT, self.convert), mapping.get(RECURSIVE, self.recursive)
+        return _Modes(convert, recursive, self.named, self.guarded)
 
 
 class Reader:
@@ -205,7 +209,8 @@ class Reader:
             path=path,
             identity=id(self._aliases.get(id(source.node), source.node)),
             mode=mode
-            | {"convert": mode_name(modes.convert), "recursive": modes.recursive, "partial": partial},
+            | {"convert": mode_name(modes.convert), "recursive": modes.recursive, "partial": partial}
+            | ({"guarded": sorted(modes.guarded)} if modes.guarded else {}),
             code=code,
             code_names=code_names,
             named=(*called[1:], *dict.fromkeys(modes.named)),
@@ -246,6 +251,10 @@ class Reader:
                 params[str(name)] = self._built(node[name], where, modes)
             else:
                 params[str(name)] = self._value(node[name], where, modes)
+        for name, value in node.merged():
+            # Objects in it, and what is a config already, are not merged but handed over.
+            if name in params and (OmegaConf.is_config(value) or _has_objects(value)):
+                params[f"{name}()"] = self._value(value, below(path, f"{name}()"), modes)
         if args:
             parts = tuple(self._value(arg, f"{path}({at})", modes) for at, arg in enumerate(args))
             params[ARGS] = Items(b"tuple", (), tuple(range(len(args))), parts)
@@ -284,12 +293,16 @@ class Reader:
         return Leaf(code, value)
 
     def _items(self, value: Any, path: str, modes: _Modes, part: Callable[[Any, str, _Modes], Part]) -> Items:
+        # What Hydra 1.4 does not recurse into it hands over itself, guarded if it is the app's.
+        itself = value if self._lazy and part == self._value and OmegaConf.is_config(value) else None
+        if itself is not None and OmegaConf.is_readonly(itself):
+            modes.guarded.append(path)
         if not is_mapping(value):
             each = [
                 MISSING if item_missing(value, at) else part(value[at], f"{path}[{at}]", modes)
                 for at in range(len(value))
             ]
-            return Items(sequence_kind(value), (), tuple(range(len(each))), tuple(each))
+            return Items(sequence_kind(value), (), tuple(range(len(each))), tuple(each), itself)
         kept: list[tuple[Any, bytes, Part]] = []
         for name in value:
             where = below(path, name)
@@ -298,7 +311,9 @@ class Reader:
             inner = MISSING if item_missing(value, name) else part(value[name], where, modes)
             kept.append((name, self._encoder.encode(name, path), inner))
         names, keys, parts = zip(*kept, strict=True) if kept else ((), (), ())
-        return Items(mapping_kind(value, modes.convert), keys, names, parts)
+        # With something left out it cannot be compared with what it was.
+        itself = itself if len(kept) == len(value) else None
+        return Items(mapping_kind(value, modes.convert), keys, names, parts, itself)
 
     def _version(self, special: SpecialKeys, path: str) -> Part:
         return self._value(special.version, f"{path}._cache_version_", _Modes("none", False))
@@ -322,6 +337,12 @@ class Reader:
                     return (), "", False, f"the code of {name} cannot be read: {_first_line(error)}"
                 # Named in a parameter, and perhaps never looked for; its name counts with the parameter.
         return tuple(digests), "+".join(digests.values()), marked, None
+
+
+def _has_objects(value: Any) -> bool:
+    if is_container(value):
+        return any(map(_has_objects, value.values() if is_mapping(value) else value))
+    return not isinstance(value, PLAIN)
 
 
 def _first_line(error: BaseException) -> str:

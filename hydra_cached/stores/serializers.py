@@ -25,15 +25,20 @@ PICKLE = "pickle5"
 CLOUDPICKLE = f"cloudpickle-{sys.version_info[0]}.{sys.version_info[1]}"
 
 ARTIFACTS = "+artifacts"  # ends the format's name when there are files in it
+GIVEN = "+given"  # likewise, after that, when it refers to what its target is handed
 NOWHERE = Places()
 
 
-def dump(value: Any, places: Places = NOWHERE) -> Payload:
+Refer = Callable[[Any], tuple[Any, ...] | None]  # what is to be written instead of a value, if anything
+
+
+def dump(value: Any, places: Places = NOWHERE, refer: Refer | None = None) -> Payload:
     """Serialize a result.
 
     Args:
         value: the result.
         places: what the places of the artifacts in it are relative to.
+        refer: gives a reference to what belongs to somebody else, to be written in its place.
 
     Standard pickle first, so that a class of ``__main__`` comes back as itself; cloudpickle only for what pickle
     refuses (lambdas, local functions and classes). Its byte code is one Python version's own, so the format's
@@ -43,19 +48,19 @@ def dump(value: Any, places: Places = NOWHERE) -> Payload:
         NotStorable: neither can.
     """
     try:
-        return _written(_Pickler, PICKLE, value, places)
+        return _written(_Pickler, PICKLE, value, places, refer)
     except Exception as refusal:
         try:
-            return _written(_cloud_pickler(), CLOUDPICKLE, value, places)
+            return _written(_cloud_pickler(), CLOUDPICKLE, value, places, refer)
         except Exception as error:
             raise NotStorable(f"pickle says {_brief(refusal)}; cloudpickle says {_brief(error)}") from error
 
 
-def _written(pickler: Any, kind: str, value: Any, places: Places) -> Payload:
+def _written(pickler: Any, kind: str, value: Any, places: Places, refer: Refer | None) -> Payload:
     buffers: list[pickle.PickleBuffer] = []
     sink = io.BytesIO()
     writer = pickler(sink, protocol=5, buffer_callback=buffers.append)
-    writer.places = places
+    writer.places, writer.refer = places, refer
     writer.dump(value)
     try:
         raw = [buffer.raw() for buffer in buffers]
@@ -63,28 +68,40 @@ def _written(pickler: Any, kind: str, value: Any, places: Places) -> Payload:
         # Somebody gave out a buffer that is not contiguous: everything in band then.
         raw, sink = [], io.BytesIO()
         writer = pickler(sink, protocol=5)
-        writer.places = places
+        writer.places, writer.refer = places, refer
         writer.dump(value)
-    kind += ARTIFACTS if writer.artifacts else ""
+    kind += (ARTIFACTS if writer.artifacts else "") + (GIVEN if writer.referred else "")
     return Payload(kind, sink.getbuffer(), raw, tuple(writer.named))
 
 
-def load(payload: Payload, places: Callable[[], Places] | None = None) -> Any:
+def refers(payload: Payload) -> bool:
+    """Whether it is whole only together with what its target is handed."""
+    return payload.format.endswith(GIVEN)
+
+
+def load(
+    payload: Payload,
+    places: Callable[[], Places] | None = None,
+    given: Callable[[Any], Any] | None = None,
+) -> Any:
     """The result again: a new object, whose arrays use the payload's buffers without a copy where possible.
 
     Args:
         payload: what ``dump`` made of it.
         places: tells where to put the artifacts in it, if it has any; without, they are left as names.
+        given: gives what a reference refers to now.
 
     Raises:
         DamagedEntry: it cannot be read here.
-        NotRestorable: an artifact in it cannot be put into its place.
+        NotRestorable: an artifact in it cannot be put into its place, or what it refers to is not there.
     """
-    if payload.format.removesuffix(ARTIFACTS) not in (PICKLE, CLOUDPICKLE):
+    kind = payload.format.removesuffix(GIVEN)
+    if kind.removesuffix(ARTIFACTS) not in (PICKLE, CLOUDPICKLE):
         raise DamagedEntry(f"its format is {payload.format}, which cannot be read here")
     try:
-        if payload.format.endswith(ARTIFACTS):
-            return _Unpickler(payload, places and places()).load()
+        if kind.endswith(ARTIFACTS) or refers(payload):
+            where = places() if places is not None and kind.endswith(ARTIFACTS) else None
+            return _Unpickler(payload, where, given).load()
         return pickle.loads(payload.stream, buffers=payload.buffers)
     except (MemoryError, NotRestorable):
         raise
@@ -93,15 +110,17 @@ def load(payload: Payload, places: Callable[[], Places] | None = None) -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Standard pickle, which puts artifacts into their places."""
+    """Standard pickle, which puts artifacts into their places, and what is handed over into its own."""
 
-    def __init__(self, payload: Payload, places: Places | None) -> None:
+    def __init__(self, payload: Payload, places: Places | None, given: Callable[[Any], Any] | None) -> None:
         super().__init__(io.BytesIO(payload.stream), buffers=payload.buffers)
-        self._places = places
+        self._places, self._given = places, given
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == (__name__, restored_artifact.__name__):
             return functools.partial(restored_artifact, places=self._places)
+        if (module, name) == (__name__, given_again.__name__):
+            return functools.partial(given_again, given=self._given)
         return super().find_class(module, name)
 
 
@@ -126,6 +145,19 @@ def restored_artifact(place: Place, path: str, *pieces: Any, places: Places | No
     return artifact
 
 
+def given_again(reference: Any, *, given: Callable[[Any], Any] | None = None) -> Any:
+    """Called by the pickle of a result: what its target was handed, as it is handed over now.
+
+    Raises:
+        NotRestorable: nothing, or something else, is handed over there.
+    """
+    if given is None:
+        raise NotRestorable(
+            "it refers to what its target was handed, and is not read for a call of that target"
+        )
+    return given(reference)
+
+
 class _OfResults:
     """For picklers: what results need beside being pickled.
 
@@ -141,9 +173,15 @@ class _OfResults:
         self._contexts: dict[int, Any] = {}
         self.places = NOWHERE
         self.artifacts = False
+        self.refer: Refer | None = None
+        self.referred = False
         self.named: dict[Any, None] = {}
 
     def reducer_override(self, value: Any) -> Any:
+        reference = None if self.refer is None else self.refer(value)
+        if reference is not None:
+            self.referred = True
+            return given_again, (reference,)
         if not OmegaConf.is_config(value):
             self.named[value if isinstance(value, (type, types.FunctionType)) else type(value)] = None
             if type(value) is Artifact:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import hydra
 import hydra.utils
 from hydra.utils import instantiate as bound_early  # before any session: that is the point
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict, read_write
 
 from hydra_cached import activate, not_deterministic
 from hydra_cached import instantiate as instantiate_cached
@@ -169,6 +170,41 @@ class IncompatibleWithOmegaConf:
         return isinstance(other, IncompatibleWithOmegaConf) and self.value == other.value
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def box_of(value: Any) -> SimpleNamespace:
+    """An object of the caller's; of equal boxes one is not the other."""
+    return SimpleNamespace(value=value)
+
+
+def fill(box: Any) -> Any:
+    """Changes what it is passed."""
+    CALLS.append("fill")
+    box.value += 1
+    return box.value
+
+
+def set_deep(part: Any) -> None:
+    CALLS.append("set_deep")
+    with read_write(part):
+        part.deep.x = 2
+
+
+def add_key(part: Any) -> None:
+    CALLS.append("add_key")
+    with read_write(part), open_dict(part):
+        part.deep.y = 1
+
+
+def guarded(part: Any) -> bool:
+    CALLS.append("guarded")
+    return bool(OmegaConf.is_readonly(part))
+
+
+def register(name: str) -> str:
+    CALLS.append("register")
+    OmegaConf.register_new_resolver(name, lambda: 1)
+    return name
 
 
 def doubled(function: Any) -> Any:

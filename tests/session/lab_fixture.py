@@ -26,9 +26,9 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptu
     made = Lab(root, caplog)
     load = shelf.load
 
-    def counted(payload: Any, places: Any = None) -> Any:
+    def counted(payload: Any, *context: Any) -> Any:
         made.loads.append(payload.format)
-        return load(payload, places)
+        return load(payload, *context)
 
     monkeypatch.setattr(shelf, "load", counted)
     with warnings.catch_warnings():
