@@ -1,78 +1,14 @@
-"""What tests share: small projects in a temporary directory, whose stages write down that they ran."""
+"""Fixtures that all tests may use."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
-from s3_server import Bucket, running
-
-RECORDER = '''
-import os
-from pathlib import Path
-
-def ran(name):
-    """Write down that a stage ran; appending is atomic, so stages of several processes may."""
-    with open(Path(__file__).parent / "ran.txt", "a") as file:
-        file.write(name + "\\n")
-'''
-
-
-@dataclass
-class Project:
-    """A directory with Python modules and configs, and a way to run commands in it."""
-
-    root: Path
-
-    def write(self, **files: str) -> Project:
-        """Write files; in a name, ``__`` stands for ``/`` and the last ``_`` before the suffix for ``.``."""
-        for name, text in files.items():
-            stem, _, suffix = name.replace("__", "/").rpartition("_")
-            path = self.root / f"{stem}.{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(dedent(text).lstrip())
-        return self
-
-    def ran(self) -> list[str]:
-        """The stages that ran since this was asked last, in order."""
-        path = self.root / "ran.txt"
-        if not path.exists():
-            return []
-        names = path.read_text().split()
-        path.unlink()
-        return names
-
-    def python(self, *arguments: str, status: int = 0, **environment: str) -> str:
-        """Run Python in the project; returns what it printed, and fails unless it ends with this status."""
-        env = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1", **environment}
-        done = subprocess.run(
-            [sys.executable, *arguments], capture_output=True, text=True, cwd=self.root, env=env, timeout=120
-        )
-        assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
+from projects import RECORDER, Project
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """An empty project, in which ``from recorder import ran`` is possible."""
     return Project(tmp_path / "project").write(recorder_py=RECORDER)
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[Bucket]:
-    """A bucket of a real S3 server on this machine."""
-    with running() as bucket:
-        yield bucket
-
-
-@pytest.fixture
-def bucket(s3: Bucket) -> Bucket:
-    """A place of the test's own in the bucket."""
-    return s3.below(uuid.uuid4().hex)

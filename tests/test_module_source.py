@@ -10,12 +10,12 @@ from textwrap import dedent
 from typing import Any, ClassVar
 
 import pytest
-from conftest import Project
 from hydra import compose, initialize
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigSource
 from hydra.test_utils.config_source_common_tests import ConfigSourceTestSuite
 from omegaconf import OmegaConf
+from projects import Project
 
 from hydra_cached.errors import ConfigModuleError
 from hydra_cached.module_tree import ModuleTree, composable
@@ -47,7 +47,7 @@ def test_callables_become_names() -> None:
     assert package is None
     assert made == {
         "_target_": f"{__name__}.stage",
-        "x": [{"_target_": "conftest.Project"}],
+        "x": [{"_target_": "projects.Project"}],
         "y": {"_target_": "a.b"},
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from bad_line import Faults, FlakyFileSystem
-from conftest import Project
+from projects import Project
 from s3_server import SECRET, Bucket
 
 import hydra_cached

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Project
+from projects import Project
 
 STAGES = """
     from hydra_cached import not_deterministic
@@ -181,7 +181,7 @@ def test_the_old_import_paths_work() -> None:
     from hydra_cached.execution.hydra_utils import not_deterministic
 
     assert issubclass(DumpableInMemoryCache, InMemoryCache) and issubclass(InMemoryCache, Cache)
-    assert convert_target_to_string(Project) == "conftest.Project"
+    assert convert_target_to_string(Project) == "projects.Project"
     assert convert_target_to_string("a.b") == "a.b"
     assert instantiate({"_target_": "builtins.dict", "a": 1}) == {"a": 1}
     assert not_deterministic(test_the_old_import_paths_work) is test_the_old_import_paths_work

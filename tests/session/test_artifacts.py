@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
 from hydra.utils import instantiate
+from projects import Project
 
 from hydra_cached import Artifact, activate
 from hydra_cached.events import Kind

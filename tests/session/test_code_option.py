@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fsspec
 import pytest
-from conftest import Project
 from laboratory import Lab
+from projects import Project
 
 pytest_plugins = ("lab_fixture",)
 

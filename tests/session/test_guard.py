@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
 from laboratory import Lab
+from projects import Project
 
 from hydra_cached import activate
 from hydra_cached.events import Kind

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Project
 from laboratory import Built, Lab
+from projects import Project
 
 from hydra_cached.events import Kind
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
 from laboratory import Built, Lab
+from projects import Project
 
 from hydra_cached.events import NOTHING
 from hydra_cached.shelf import RECENT

@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Project
 from laboratory import Built, Lab
 from omegaconf import OmegaConf
+from projects import Project
 
 pytest_plugins = ("lab_fixture",)
 

@@ -6,8 +6,8 @@ import json
 
 import hydra
 import pytest
-from conftest import Project
 from laboratory import LAZY
+from projects import Project
 
 APP = """
     import json, sys

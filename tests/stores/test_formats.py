@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Project
 from hydra.utils import instantiate
 from hypothesis import given
 from hypothesis import strategies as st
+from projects import Project
 
 from hydra_cached import activate, register_serializer
 from hydra_cached.errors import DamagedEntry

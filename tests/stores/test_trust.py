@@ -17,8 +17,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Project
 from hydra.utils import instantiate
+from projects import Project
 
 import hydra_cached
 from hydra_cached.errors import UntrustedEntry, UntrustedRoot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from projects import Project
 
 hydra_zen = pytest.importorskip("hydra_zen")
 
