@@ -59,7 +59,7 @@ def run(*command: str | Path, log: Path | None = None) -> str:
 
 @contextlib.contextmanager
 def serving(
-    command: Sequence[str | Path], log: Path, ready: Callable[[], bool], timeout: float = 60.0
+    command: Sequence[str | Path], log: Path, ready: Callable[[], bool], timeout: float = 240.0
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is started, is ready, and is stopped at the end.
 
@@ -69,9 +69,11 @@ def serving(
         ready: whether it is.
         timeout: seconds to wait for that.
     """
+    # If this process is killed, so is the server.
+    bound = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
     with open(log, "ab") as output:
         process = subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            [*bound, *(str(word) for word in command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
         wait(lambda: ready() or process.poll() is not None, timeout, str(command[0]))
