@@ -118,7 +118,8 @@ class Connection:
                 raise
             except Exception as error:
                 spent = time.monotonic() - begin
-                last = attempt == ATTEMPTS or spent + pause > BUDGET
+                late = spent + pause > BUDGET and (attempt > 1 or not heavy)
+                last = attempt == ATTEMPTS or late
                 if last or is_answer(error):
                     raise self._given_up(error, 0.0 if heavy else spent) from error
                 log.debug("%s: %s; trying again in %.1f s", self.shown, self.words(error), pause)
@@ -157,8 +158,9 @@ class Connection:
     def _made(self) -> tuple[Any, str]:
         import fsspec.core
 
-        # Not one that others use, too: what is set here would be set for them.
-        options = {**_defaults(self.protocol), **self.options, "skip_instance_cache": True}
+        # fsspec hands out the same client again, to this process or thread: the next session need not connect.
+        anew = {"skip_instance_cache": True} if getattr(self._own, "anew", False) else {}
+        options = {**_defaults(self.protocol), **self.options, **anew}
         try:
             made, root = fsspec.core.url_to_fs(self._url, **options)
         except PermissionError as error:
@@ -166,12 +168,15 @@ class Connection:
             raise LoginError(str(error)) from error
         # What another process stores must be seen at once.
         made.dircache.use_listings_cache = False
+        if self.protocol in ("s3", "s3a"):
+            # Instead of five, in two layers: a server that takes requests and is silent costs 15 s each time.
+            made.retries = 2
         return made, str(root).rstrip("/")
 
     def _forget(self) -> None:
         """Have this thread connect anew: its connection may be what fails."""
         if not self.parallel:
-            self._own.process = None
+            self._own.process, self._own.anew = None, True
 
     def _lock(self) -> threading.Lock:
         if self._guard[0] != os.getpid():
@@ -266,6 +271,7 @@ def _check_installed(protocol: str) -> None:
 def _defaults(protocol: str) -> dict[str, Any]:
     """Options that are better for a cache than the clients' own; those that are given win."""
     if protocol in ("s3", "s3a"):
-        # s3fs tries five times itself; botocore's own four more times each would keep a dead store for minutes.
-        return {"use_listings_cache": False, "config_kwargs": {"retries": {"total_max_attempts": 1}}}
-    return {}
+        # s3fs tries again itself, and does so in two layers; botocore's own attempts would be a third.
+        once = {"mode": "standard", "total_max_attempts": 1}
+        return {"use_listings_cache": False, "config_kwargs": {"retries": once}}
+    return {"use_listings_cache": False} if protocol in ("gs", "gcs", "abfs", "abfss", "az") else {}
