@@ -74,6 +74,7 @@ class CacheOptions:
         max_size: results that are worth least are removed when there are more: ``20GB``, or a number of bytes.
         max_age: results that nobody used for so long are removed: ``30d``, ``12h``, or a number of seconds.
         strict: a result that policy says to store and that cannot be is an error, not a warning.
+        plan: print what would hit and what would run, and run nothing.
         verbose: log every look-up.
     """
 
@@ -94,6 +95,7 @@ class CacheOptions:
     max_size: str | None = None
     max_age: str | None = None
     strict: bool = False
+    plan: bool = False
     verbose: bool = False
 
 
@@ -152,7 +154,7 @@ def read_options(base: CacheOptions | None = None, /, **given: Any) -> CacheOpti
             what = "the string " if isinstance(patterns, str) else ""
             raise OptionError(name, f"must be a list of patterns, not {what}{patterns!r}")
         values[name] = list(patterns)
-    for name in ("shared", "strict", "verbose"):
+    for name in ("shared", "strict", "plan", "verbose"):
         if not isinstance(values[name], bool):
             raise OptionError(name, f"must be true or false, not {values[name]!r}")
     for name in ("min_seconds", "wait_seconds"):

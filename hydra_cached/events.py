@@ -30,6 +30,7 @@ class Event:
         path: where the node stands in the config (``model.encoder``; empty for the root).
         target: dotted name of the target.
         key: the key under which the result is, or would be, stored; None where there is none.
+        static: the key that follows from config and code alone, if it was looked up.
         seconds: time the node took: for a hit the time to load it, otherwise that of the target's own call.
         saved: for a hit, seconds that the target took when it ran.
         size: bytes of the entry, where there is one.
@@ -44,6 +45,7 @@ class Event:
     path: str
     target: str
     key: str | None = None
+    static: str | None = None
     seconds: float = 0.0
     saved: float = 0.0
     size: int = 0

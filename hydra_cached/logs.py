@@ -37,7 +37,8 @@ class Announcer:
         if kind in (Kind.REFUSED, Kind.DAMAGED):
             # Errors quote what they are about: values, names of files, URLs.
             what["reason"] = redacted(what["reason"], self._secrets)
-        event = Event(kind, stage.path, stage.target, **what)
+        static = vars(stage).get("static_key")  # if it was wanted: making it takes time
+        event = Event(kind, stage.path, stage.target, static=static, **what)
         for listener in self._listeners:
             try:
                 listener(event)

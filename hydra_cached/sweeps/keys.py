@@ -112,6 +112,17 @@ class JobKeys:
             hasher.update(tagged(b"file", name.encode(), reading.files[name].encode()))
         return hasher.hexdigest()
 
+    def fingerprint(self, name: str) -> Fingerprint:
+        """The fingerprint of the code behind a dotted name, as this sweep sees it.
+
+        Raises:
+            CodeNotFound: there is none.
+        """
+        found = self._code(name)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
     def _all_codes(self, reading: _Reading) -> list[bytes]:
         assert self.task is not None
         kinds = {importable_name(kind) or type_name(kind) for kind in reading.encoder.kinds}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from blake3 import blake3
 
 from hydra_cached.errors import brief
-from hydra_cached.stores.base import Entry, Store
+from hydra_cached.stores.base import LINK, Entry, Store
 from hydra_cached.stores.serializers import dump, load
 
 log = logging.getLogger("hydra_cached.sweeps")
@@ -52,11 +52,13 @@ class Seen:
         path: where it stands in the config.
         target: dotted name of what is called.
         seconds: that its own target took when it ran last; None if it was never seen to run.
+        configured: whether config and code alone are its key; false where the app passes something at the call.
     """
 
     path: str
     target: str
     seconds: float | None = None
+    configured: bool = True
 
 
 class Ledger:
@@ -82,13 +84,17 @@ class Ledger:
             log.warning("the record of a job cannot be read, so the job runs again: %s", brief(error))
             return None
 
-    def has(self, key: str) -> bool:
-        """Whether a job completed, without loading what it returned."""
+    def kept(self, key: str) -> float | None:
+        """Seconds that the target of a stage took whose result is kept under a static key; None if none is."""
         try:
             entry = self._store.get(key)
+            if entry is not None and LINK in entry.manifest:
+                entry = self._store.get(str(entry.manifest[LINK]))
         except Exception:
-            return False
-        return entry is not None and entry.payload is not None
+            return None
+        if entry is None or entry.payload is None:
+            return None
+        return float(entry.manifest.get("seconds", 0.0))
 
     def record(self, key: str, done: Done) -> None:
         """Record a job that completed.
@@ -117,7 +123,7 @@ class Ledger:
         except Exception:
             entry = None
         rows = entry.manifest.get(HABITS, []) if entry is not None else []
-        return {str(path): Seen(str(path), str(target), seconds) for path, target, seconds in rows}
+        return {str(row[0]): Seen(*row) for row in rows}
 
     def add_habits(self, seen: Sequence[Seen]) -> None:
         """Add what a job was seen to instantiate. Of two jobs that end at once, one may be forgotten."""
@@ -126,10 +132,19 @@ class Ledger:
         for each in seen:
             before = merged.get(each.path)
             seconds = each.seconds if each.seconds is not None or before is None else before.seconds
-            merged[each.path] = Seen(each.path, each.target, seconds)
-        if any(path not in known or known[path].seconds is None for path in merged):
-            rows = [[each.path, each.target, each.seconds] for each in merged.values()]
+            merged[each.path] = replace(each, seconds=seconds)
+        news = (path for path, each in merged.items() if _differs(known.get(path), each))
+        if next(news, None) is not None:
+            rows = [[each.path, each.target, each.seconds, each.configured] for each in merged.values()]
             self._store.put(_habits_key(self._app), Entry({HABITS: rows, "target": self._app}))
+
+
+def _differs(known: Seen | None, seen: Seen) -> bool:
+    """Whether it is worth writing down: not how much a time varies."""
+    if known is None or (known.target, known.configured) != (seen.target, seen.configured):
+        return True
+    before, now = known.seconds, seen.seconds
+    return before != now and (before is None or now is None or not 0.5 < (now + 0.1) / (before + 0.1) < 2)
 
 
 def job_key(identity: str, repeat: int = 0) -> str:

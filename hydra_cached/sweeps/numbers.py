@@ -20,10 +20,12 @@ class NumberedJobs:
 
     Attributes:
         numbers: from the number that the launcher will set to the job's own.
+        folder: where in the sweep's directory jobs have their output directories, if not where the config says.
     """
 
-    def __init__(self, loader: Any, launcher: DictConfig) -> None:
+    def __init__(self, loader: Any, launcher: DictConfig, folder: str | None = None) -> None:
         self.loader = loader
+        self.folder = folder
         self.numbers: dict[int, int] = {}
         self._launcher = OmegaConf.to_container(launcher)
 
@@ -42,6 +44,9 @@ class NumberedJobs:
                 numbered = _NumberedJob(config.hydra.job, self.numbers)
                 del config.hydra["job"]
                 config.hydra["job"] = numbered
+        if self.folder is not None:
+            with flag_override(config.hydra, ["readonly", "struct"], False):
+                config.hydra.sweep.subdir = f"{self.folder}/${{hydra.job.num}}"
         return config
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -105,3 +105,80 @@ def make_plan(facts: Sequence[Fact], *, had: frozenset[str] = frozenset(), dedup
                 leaders[fact.key] = fact.number
     order = [number for number, each in fates.items() if each.fate is Fate.RUN]
     return Plan(fates, order)
+
+
+def pilots(missing: Mapping[int, frozenset[str]], seconds: Mapping[str, float] | None = None) -> list[int]:
+    """Jobs that go ahead, none of which wants a stage that another of them computes; the most useful first.
+
+    Args:
+        missing: keys of the stages that each job will have to compute, by its number, in order.
+        seconds: what is known of how long stages take, by key.
+    """
+    known = seconds or {}
+    counts: dict[str, int] = {}
+    for keys in missing.values():
+        for key in keys:
+            counts[key] = counts.get(key, 0) + 1
+    shared = {number: frozenset(key for key in keys if counts[key] > 1) for number, keys in missing.items()}
+    chosen: list[int] = []
+    taken: set[str] = set()
+    waiting = {number: keys for number, keys in shared.items() if keys}
+    while waiting:
+        # Of equals the first, so that jobs keep their order.
+        best = max(waiting, key=lambda number: (sum(known.get(key, 1.0) for key in waiting[number]), -number))
+        chosen.append(best)
+        taken |= waiting[best]
+        waiting = {number: keys for number, keys in waiting.items() if not keys & taken}
+    return chosen
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage of an app, counted over jobs.
+
+    Args:
+        path: where it stands.
+        target: dotted name of what is called.
+        jobs: how many jobs want it.
+        hits: of how many different ones the result is there.
+        runs: of how many it is not.
+        seconds: that it takes once; None if that is not known.
+        reason: why it runs in each job, if it does.
+    """
+
+    path: str
+    target: str
+    jobs: int
+    hits: int
+    runs: int
+    seconds: float | None = None
+    reason: str = ""
+
+    @property
+    def saved(self) -> float:
+        """Seconds that are spared, against each job running it."""
+        return (self.jobs - self.runs) * (self.seconds or 0.0)
+
+
+Use = tuple[str, str, str | None, bool, str]  # of a stage by a job: path, target, key, hit, reason
+
+
+def stage_rows(uses: Iterable[Use], seconds: Mapping[str, float]) -> list[StageRow]:
+    """Count the uses of stages by jobs.
+
+    Args:
+        uses: one for each stage of each job.
+        seconds: that stages take, by target, as far as known.
+    """
+    groups: dict[tuple[str, str], list[Use]] = {}
+    for use in uses:
+        groups.setdefault(use[:2], []).append(use)
+    rows = []
+    for (path, target), several in groups.items():
+        keys = {key: hit for _, _, key, hit, _ in several if key is not None}
+        without = [use for use in several if use[2] is None]
+        hits = sum(keys.values())
+        runs = len(keys) - hits + len(without)
+        reason = without[0][4] if without else ""
+        rows.append(StageRow(path, target, len(several), hits, runs, seconds.get(target), reason))
+    return rows

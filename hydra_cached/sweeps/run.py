@@ -7,34 +7,44 @@ import dataclasses
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_cached.active import loaded_code
+from hydra_cached.active import loaded_code, seam
 from hydra_cached.config import CacheOptions, Mode, options_of
-from hydra_cached.errors import UntrustedRoot
+from hydra_cached.errors import UntrustedRoot, brief
 from hydra_cached.keys.code import code_index
 from hydra_cached.keys.files import FileDigests
 from hydra_cached.opening import open_store
 from hydra_cached.shelf import StoreNotes
 from hydra_cached.stores.base import Store
+from hydra_cached.sweeps.ahead import FOLDER, StageTask, paths_ahead
 from hydra_cached.sweeps.jobs import Job, compose, handed_on, restored
 from hydra_cached.sweeps.keys import JobKeys
 from hydra_cached.sweeps.ledger import Done, Ledger, job_key
 from hydra_cached.sweeps.numbers import NumberedJobs, runs_of, with_launcher
 from hydra_cached.sweeps.options import LauncherOptions
 from hydra_cached.sweeps.outputs import clear, link, outputs_of
-from hydra_cached.sweeps.plan import Fact, Fate, Plan, make_plan
+from hydra_cached.sweeps.plan import Fact, Fate, Plan, make_plan, pilots
+from hydra_cached.sweeps.stages import StageReader
+from hydra_cached.sweeps.survey import Survey, survey
+from hydra_cached.sweeps.tables import UNKNOWN, jobs_table, stages_table
 from hydra_cached.sweeps.task import RecordedTask
 
 log = logging.getLogger("hydra_cached.sweeps")
 # Launchers that run one job after the other, so that several calls are as good as one.
 _ONE_BY_ONE = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
+# Launchers with a fixed number of workers that take the next job when they have done one.
+_POOLS = (
+    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+    "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher",
+)
 
 
 class Sweep:
@@ -58,9 +68,9 @@ class Sweep:
         store = None if self._cache is None else _store(self._cache, base)
         memory = None if store is None else StoreNotes(store, self._cache is not None and self._writes)
         scope = (self._cache or CacheOptions()).code.value
-        self._keys = JobKeys(
-            task, lambda name: code_index().fingerprint(name, scope), FileDigests(memory, base).of
-        )
+        files = FileDigests(memory, base).of
+        self._keys = JobKeys(task, lambda name: code_index().fingerprint(name, scope), files)
+        self._reader = StageReader(seam(), self._cache or CacheOptions(), self._keys.fingerprint, files)
         app = self._keys.task
         self._ledger = None if store is None or app is None else Ledger(store, app)
         self._task = RecordedTask(task, app) if self._ledger is not None and app is not None else None
@@ -70,12 +80,11 @@ class Sweep:
         # Before it is copied: what the sweeper will resolve must come out the same in the copy.
         OmegaConf.select(config, "hydra.sweep.dir")
         self._inner_config = with_launcher(config, config.hydra.launcher.inner)
-        self._inner = Plugins.instance().instantiate_launcher(
-            hydra_context=dataclasses.replace(context, config_loader=cast(Any, self._numbered)),
-            task_function=self._task or task,
-            config=self._inner_config,
-        )
-        self._one_by_one = str(config.hydra.launcher.inner.get("_target_")) in _ONE_BY_ONE
+        self._context = context
+        self._inner = self._launcher(self._numbered, self._task or task)
+        target = str(config.hydra.launcher.inner.get("_target_"))
+        self._plans = bool(OmegaConf.select(config, "cache.plan"))
+        self._one_by_one, self._pool = target in _ONE_BY_ONE, target in _POOLS
 
     @property
     def _writes(self) -> bool:
@@ -98,8 +107,13 @@ class Sweep:
         facts = [Fact(job.number, job.key, job.number in found, job.reason) for job in jobs]
         had = frozenset(self._had) if self._options.dedupe else frozenset()
         plan = make_plan(facts, had=had, dedupe=self._options.dedupe)
-        self._say(plan, found)
         by_number = {job.number: job for job in jobs}
+        to_run = [by_number[number] for number in plan.order]
+        stages = self._survey(to_run)
+        self._say(plan, found, stages)
+        if self._plans:
+            self._show(plan, by_number, stages)
+            raise SystemExit(0)
         results: dict[int, JobReturn] = {}
         self._make_way(
             [by_number[number] for number in plan.fates if plan.fates[number].fate is not Fate.SAME]
@@ -107,7 +121,7 @@ class Sweep:
         for number, done in found.items():
             results[number] = restored(by_number[number], done)
             self._link(by_number[number], results[number], done.output_dir)
-        for job, result in zip(*self._run([by_number[number] for number in plan.order]), strict=True):
+        for job, result in self._run(to_run, stages):
             results[job.number] = result
             if job.key is not None and result.status is JobStatus.COMPLETED:
                 self._had[job.key] = job, result
@@ -152,7 +166,23 @@ class Sweep:
             return None
         return done
 
-    def _say(self, plan: Plan, found: dict[int, Done]) -> None:
+    def _survey(self, jobs: list[Job]) -> Survey:
+        """The stages of the jobs that run, if anybody wants to know."""
+        if self._ledger is None or self._cache is None or not (self._plans or len(jobs) > 1):
+            return Survey()
+        if self._one_by_one and not self._plans:
+            return Survey()
+        return survey(jobs, self._reader, self._ledger, self._cache.min_seconds)
+
+    def _show(self, plan: Plan, jobs: Mapping[int, Job], stages: Survey) -> None:
+        """Print the plan, for a person who wants no more."""
+        overrides = {number: " ".join(filter_overrides(job.overrides)) for number, job in jobs.items()}
+        print(jobs_table(plan, overrides))
+        if stages.rows:
+            print(f"\n{stages_table(stages.rows)}\n")
+            print("\n".join(UNKNOWN[stages.known :]))
+
+    def _say(self, plan: Plan, found: dict[int, Done], stages: Survey) -> None:
         log.info("%s", plan.line(sum(done.seconds for done in found.values())))
         if self._ledger is None:
             log.info(
@@ -160,21 +190,88 @@ class Sweep:
                 "add +cache=disk"
             )
         for reason, numbers in plan.reasons().items():
-            log.info("jobs %s cannot be restored later: %s", ", ".join(map(str, numbers)), reason)
+            log.info("jobs %s run, whatever was done before: %s", ", ".join(map(str, numbers)), reason)
+        if stages.rows and not self._plans:
+            log.info("stages of the jobs to run:\n%s", stages_table(stages.rows))
 
     # Running.
 
-    def _run(self, jobs: list[Job]) -> tuple[list[Job], list[JobReturn]]:
-        """Have the inner launcher run jobs, in this order."""
+    def _run(self, jobs: list[Job], stages: Survey) -> list[tuple[Job, JobReturn]]:
+        """Have the inner launcher run jobs."""
         if self._task is not None:
             self._task.keys = {job.number: job.key for job in jobs if job.key is not None}
             self._task.code = list(self._keys.read.values())
-        numbers = [job.number for job in jobs]
-        groups = runs_of(numbers) if self._one_by_one else [list(range(len(jobs)))] if jobs else []
-        results: list[JobReturn] = []
+        if self._one_by_one:
+            groups = [[jobs[at] for at in group] for group in runs_of([job.number for job in jobs])]
+        else:
+            groups = self._ahead(jobs, stages)
+        results: list[tuple[Job, JobReturn]] = []
+        failure: Exception | None = None
         for group in groups:
-            results.extend(self._launch([jobs[at] for at in group]))
-        return jobs, results
+            try:
+                results.extend(zip(group, self._launch(group), strict=True))
+            except Exception as error:
+                # A call for some must not keep the others from running: one call for all would not have.
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return results
+
+    def _run_stages(self, jobs: list[Job], stages: Survey) -> bool:
+        """Have stages that are shared run ahead, as jobs of their own; says whether that was done.
+
+        That is done for stages that the options name, and where a launcher starts all jobs at once, for those that
+        are known to be slow. Otherwise whole jobs go ahead, which needs nothing to be known.
+        """
+        named = set(self._options.stages)
+        if named:
+            wanted = survey(jobs, self._reader, self._ledger, 0.0, named) if self._ledger else Survey()
+        elif self._pool or not stages.known:
+            return False
+        else:
+            wanted = stages
+        counts = Counter(key for keys in wanted.missing.values() for key in keys)
+        shared = {
+            key: path
+            for key, path in wanted.paths.items()
+            if counts[key] > 1 and (path in named if named else key in wanted.seconds)
+        }
+        missing = {number: keys & shared.keys() for number, keys in wanted.missing.items()}
+        paths = paths_ahead(pilots(missing, wanted.seconds), missing, shared)
+        if not paths:
+            return False
+        several = dict.fromkeys(path for each in paths.values() for path in each)
+        log.info("stages that jobs share run ahead: %s", ", ".join(several))
+        loader = NumberedJobs(self._loader, self._config.hydra.launcher, FOLDER)
+        chosen = [job for job in jobs if job.number in paths]
+        loader.numbers = dict(enumerate((job.number for job in chosen), chosen[0].number))
+        OmegaConf.copy_cache(self._config, self._inner_config)
+        launcher = self._launcher(loader, StageTask(paths))
+        try:
+            launcher.launch([list(job.overrides) for job in chosen], initial_job_idx=chosen[0].number)
+        except Exception as error:
+            log.warning("the jobs for shared stages failed, so each job looks after itself: %s", brief(error))
+        return True
+
+    def _launcher(self, loader: NumberedJobs, task: TaskFunction) -> Launcher:
+        """The inner launcher, for a task function."""
+        return Plugins.instance().instantiate_launcher(
+            hydra_context=dataclasses.replace(self._context, config_loader=cast(Any, loader)),
+            task_function=task,
+            config=self._inner_config,
+        )
+
+    def _ahead(self, jobs: list[Job], stages: Survey) -> list[list[Job]]:
+        """Jobs in the order of their launch, in one call or two, so that none waits for another's stage."""
+        if jobs and self._ledger is not None and self._run_stages(jobs, stages):
+            return [jobs]
+        first = pilots(stages.missing, stages.seconds) if stages.missing else []
+        if not first or len(first) == len(jobs):
+            return [jobs] if jobs else []
+        log.info("jobs %s go ahead, for the stages that others share", ", ".join(map(str, sorted(first))))
+        ahead = [job for number in first for job in jobs if job.number == number]
+        rest = [job for job in jobs if job.number not in first]
+        return [[*ahead, *rest]] if self._pool else [sorted(ahead, key=lambda job: job.number), rest]
 
     def _launch(self, jobs: list[Job]) -> Sequence[JobReturn]:
         numbers = [job.number for job in jobs]

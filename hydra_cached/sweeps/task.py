@@ -13,7 +13,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from hydra_cached.errors import NotStorable, brief
+from hydra_cached.events import Kind
 from hydra_cached.keys.code.freshness import Read
+from hydra_cached.sweeps.ledger import Done, Ledger, Seen
 
 log = logging.getLogger("hydra_cached.sweeps")
 
@@ -53,11 +55,37 @@ class RecordedTask:
             log.warning("this job cannot be restored later: %s", brief(error))
         return value
 
+    def _seen(self, config: DictConfig) -> list[Seen]:
+        """The stages that this job instantiated, and whether its config says all about them."""
+        from hydra_cached.active import active, seam
+        from hydra_cached.keys.code import code_index
+        from hydra_cached.keys.files import FileDigests
+        from hydra_cached.sweeps.stages import StageReader
+
+        session = active()
+        if session is None:
+            return []
+        options = session.options
+        ran = (Kind.RUN, Kind.REFUSED)
+        events = {event.path: event for event in session.events if event.kind in (*ran, Kind.HIT)}
+        reader = StageReader(
+            seam(), options, lambda name: code_index().fingerprint(name, options.code.value), FileDigests().of
+        )
+        keys = {stage.key for stage in reader.of(config, events)}
+        return [
+            Seen(
+                path,
+                event.target,
+                round(event.seconds, 3) if event.kind in ran else None,
+                event.static is None or event.static in keys,
+            )
+            for path, event in events.items()
+        ]
+
     def _record(self, config: DictConfig, value: Any, seconds: float) -> None:
         from hydra_cached.active import loaded_code
         from hydra_cached.config import Mode, options_of
         from hydra_cached.opening import open_store
-        from hydra_cached.sweeps.ledger import Done, Ledger
         from hydra_cached.sweeps.outputs import mark
 
         hydra = HydraConfig.get()
@@ -77,6 +105,8 @@ class RecordedTask:
         inside = os.path.realpath(os.getcwd()) == directory
         name, number, job_id = str(hydra.job.name), int(hydra.job.num), hydra.job.id
         done = Done(value, directory, number, None if job_id is None else str(job_id), name, inside, seconds)
-        Ledger(opened.store, self.app).record(key, done)
+        ledger = Ledger(opened.store, self.app)
+        ledger.record(key, done)
+        ledger.add_habits(self._seen(config))
         if opened.finish is not None:
             opened.finish()
