@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from hydra_cached.stores.serializers import dump, load
 log = logging.getLogger("hydra_cached.sweeps")
 
 JOB = "job"  # in a manifest: what is known of a completed job
+PROGRESS = "progress"  # in a manifest without payload: how far a job is
 HABITS = "stages"  # in a manifest without payload: what an app's jobs have instantiated
 
 
@@ -116,6 +118,29 @@ class Ledger:
         }
         self._store.put(key, Entry(manifest, payload))
 
+    def put_note(self, name: str, **note: Any) -> None:
+        """Say how far a job is; a store that fails is of no account.
+
+        Args:
+            name: the job's, for all who ask.
+            note: what to say.
+        """
+        with contextlib.suppress(Exception):
+            self._store.put(_note_key(name), Entry({PROGRESS: note}))
+
+    def note(self, name: str) -> dict[str, Any] | None:
+        """What a job said last; None if it has said nothing yet."""
+        try:
+            entry = self._store.get(_note_key(name))
+        except Exception:
+            return None
+        return None if entry is None else dict(entry.manifest.get(PROGRESS, {}))
+
+    def forget_note(self, name: str) -> None:
+        """Remove what a job said."""
+        with contextlib.suppress(Exception):
+            self._store.delete(_note_key(name))
+
     def habits(self) -> dict[str, Seen]:
         """The stages that this app's jobs were seen to instantiate, by path."""
         try:
@@ -155,6 +180,10 @@ def job_key(identity: str, repeat: int = 0) -> str:
         repeat: how many equal jobs came before it, where repeats count.
     """
     return blake3(f"job {identity} {repeat}".encode()).hexdigest()
+
+
+def _note_key(name: str) -> str:
+    return blake3(f"{PROGRESS} {name}".encode()).hexdigest()
 
 
 def _habits_key(app: str) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import logging
 import os
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
-from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,27 +22,22 @@ from hydra_cached.keys.files import FileDigests
 from hydra_cached.opening import open_store
 from hydra_cached.shelf import StoreNotes
 from hydra_cached.stores.base import Store
-from hydra_cached.sweeps.ahead import FOLDER, StageTask, paths_ahead
+from hydra_cached.sweeps.ahead import paths_ahead
+from hydra_cached.sweeps.inner import Inner
 from hydra_cached.sweeps.jobs import Job, compose, handed_on, restored
 from hydra_cached.sweeps.keys import JobKeys
 from hydra_cached.sweeps.ledger import Done, Ledger, job_key
-from hydra_cached.sweeps.numbers import NumberedJobs, runs_of, with_launcher
+from hydra_cached.sweeps.numbers import runs_of
 from hydra_cached.sweeps.options import LauncherOptions
 from hydra_cached.sweeps.outputs import clear, link, outputs_of
 from hydra_cached.sweeps.plan import Fact, Fate, Plan, make_plan, pilots
+from hydra_cached.sweeps.progress import Watch
 from hydra_cached.sweeps.stages import StageReader
 from hydra_cached.sweeps.survey import Survey, survey
 from hydra_cached.sweeps.tables import UNKNOWN, jobs_table, stages_table
 from hydra_cached.sweeps.task import RecordedTask
 
 log = logging.getLogger("hydra_cached.sweeps")
-# Launchers that run one job after the other, so that several calls are as good as one.
-_ONE_BY_ONE = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
-# Launchers with a fixed number of workers that take the next job when they have done one.
-_POOLS = (
-    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
-    "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher",
-)
 
 
 class Sweep:
@@ -70,21 +63,14 @@ class Sweep:
         scope = (self._cache or CacheOptions()).code.value
         files = FileDigests(memory, base).of
         self._keys = JobKeys(task, lambda name: code_index().fingerprint(name, scope), files)
-        self._reader = StageReader(seam(), self._cache or CacheOptions(), self._keys.fingerprint, files)
+        self._files = files
         app = self._keys.task
         self._ledger = None if store is None or app is None else Ledger(store, app)
         self._task = RecordedTask(task, app) if self._ledger is not None and app is not None else None
-        self._numbered = NumberedJobs(self._loader, config.hydra.launcher)
         self._repeats: Counter[str] = Counter()
         self._had: dict[str, tuple[Job, JobReturn]] = {}  # what ran in earlier batches
-        # Before it is copied: what the sweeper will resolve must come out the same in the copy.
-        OmegaConf.select(config, "hydra.sweep.dir")
-        self._inner_config = with_launcher(config, config.hydra.launcher.inner)
-        self._context = context
-        self._inner = self._launcher(self._numbered, self._task or task)
-        target = str(config.hydra.launcher.inner.get("_target_"))
         self._plans = bool(OmegaConf.select(config, "cache.plan"))
-        self._one_by_one, self._pool = target in _ONE_BY_ONE, target in _POOLS
+        self._inner = Inner(context, self._task or task, config)
 
     @property
     def _writes(self) -> bool:
@@ -136,7 +122,7 @@ class Sweep:
         wanted = self._options.dedupe or self._ledger is not None
         keys = self._keys if wanted else None
         jobs = [
-            compose(self._loader, self._config, overrides, number, keys, named=not self._one_by_one)
+            compose(self._loader, self._config, overrides, number, keys, named=not self._inner.one_by_one)
             for number, overrides in enumerate(job_overrides, first)
         ]
         problem = loaded_code().disagreement(self._keys.read.values()) if wanted else None
@@ -170,9 +156,23 @@ class Sweep:
         """The stages of the jobs that run, if anybody wants to know."""
         if self._ledger is None or self._cache is None or not (self._plans or len(jobs) > 1):
             return Survey()
-        if self._one_by_one and not self._plans:
+        if self._inner.one_by_one and not self._plans:
             return Survey()
-        return survey(jobs, self._reader, self._ledger, self._cache.min_seconds)
+        return self._look(jobs, self._cache, self._ledger)
+
+    def _look(
+        self,
+        jobs: list[Job],
+        cache: CacheOptions,
+        ledger: Ledger,
+        only: frozenset[str] = frozenset(),
+    ) -> Survey:
+        try:
+            reader = StageReader(seam(), cache, self._keys.fingerprint, self._files)
+            return survey(jobs, reader, ledger, cache, only)
+        except Exception as error:
+            log.warning("the stages of the jobs cannot be planned: %s", brief(error))
+            return Survey()
 
     def _show(self, plan: Plan, jobs: Mapping[int, Job], stages: Survey) -> None:
         """Print the plan, for a person who wants no more."""
@@ -201,21 +201,24 @@ class Sweep:
         if self._task is not None:
             self._task.keys = {job.number: job.key for job in jobs if job.key is not None}
             self._task.code = list(self._keys.read.values())
-        if self._one_by_one:
+        if self._inner.one_by_one:
             groups = [[jobs[at] for at in group] for group in runs_of([job.number for job in jobs])]
         else:
             groups = self._ahead(jobs, stages)
-        results: list[tuple[Job, JobReturn]] = []
-        failure: Exception | None = None
-        for group in groups:
-            try:
-                results.extend(zip(group, self._launch(group), strict=True))
-            except Exception as error:
-                # A call for some must not keep the others from running: one call for all would not have.
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return results
+        watch = self._watch(jobs)
+        try:
+            return self._inner.launch_all(groups)
+        finally:
+            if watch is not None:
+                watch.stop()
+
+    def _watch(self, jobs: list[Job]) -> Watch | None:
+        """Show how far the jobs are."""
+        if self._task is None or self._ledger is None or not self._writes or not jobs:
+            return None
+        run = uuid.uuid4().hex
+        self._task.notes = {job.number: f"{run} {job.number}" for job in jobs}
+        return Watch(self._ledger, list(self._task.notes.values()), bar=not self._inner.one_by_one)
 
     def _run_stages(self, jobs: list[Job], stages: Survey) -> bool:
         """Have stages that are shared run ahead, as jobs of their own; says whether that was done.
@@ -223,10 +226,12 @@ class Sweep:
         That is done for stages that the options name, and where a launcher starts all jobs at once, for those that
         are known to be slow. Otherwise whole jobs go ahead, which needs nothing to be known.
         """
-        named = set(self._options.stages)
-        if named:
-            wanted = survey(jobs, self._reader, self._ledger, 0.0, named) if self._ledger else Survey()
-        elif self._pool or not stages.known:
+        if not self._writes:
+            return False
+        named = frozenset(self._options.stages)
+        if named and self._cache is not None and self._ledger is not None:
+            wanted = self._look(jobs, self._cache, self._ledger, named)
+        elif self._inner.pool or not stages.known:
             return False
         else:
             wanted = stages
@@ -242,24 +247,11 @@ class Sweep:
             return False
         several = dict.fromkeys(path for each in paths.values() for path in each)
         log.info("stages that jobs share run ahead: %s", ", ".join(several))
-        loader = NumberedJobs(self._loader, self._config.hydra.launcher, FOLDER)
-        chosen = [job for job in jobs if job.number in paths]
-        loader.numbers = dict(enumerate((job.number for job in chosen), chosen[0].number))
-        OmegaConf.copy_cache(self._config, self._inner_config)
-        launcher = self._launcher(loader, StageTask(paths))
         try:
-            launcher.launch([list(job.overrides) for job in chosen], initial_job_idx=chosen[0].number)
+            self._inner.launch_stages([job for job in jobs if job.number in paths], paths)
         except Exception as error:
             log.warning("the jobs for shared stages failed, so each job looks after itself: %s", brief(error))
         return True
-
-    def _launcher(self, loader: NumberedJobs, task: TaskFunction) -> Launcher:
-        """The inner launcher, for a task function."""
-        return Plugins.instance().instantiate_launcher(
-            hydra_context=dataclasses.replace(self._context, config_loader=cast(Any, loader)),
-            task_function=task,
-            config=self._inner_config,
-        )
 
     def _ahead(self, jobs: list[Job], stages: Survey) -> list[list[Job]]:
         """Jobs in the order of their launch, in one call or two, so that none waits for another's stage."""
@@ -271,14 +263,7 @@ class Sweep:
         log.info("jobs %s go ahead, for the stages that others share", ", ".join(map(str, sorted(first))))
         ahead = [job for number in first for job in jobs if job.number == number]
         rest = [job for job in jobs if job.number not in first]
-        return [[*ahead, *rest]] if self._pool else [sorted(ahead, key=lambda job: job.number), rest]
-
-    def _launch(self, jobs: list[Job]) -> Sequence[JobReturn]:
-        numbers = [job.number for job in jobs]
-        expected = list(range(numbers[0], numbers[0] + len(numbers)))
-        self._numbered.numbers = {} if numbers == expected else dict(zip(expected, numbers, strict=True))
-        OmegaConf.copy_cache(self._config, self._inner_config)
-        return self._inner.launch([list(job.overrides) for job in jobs], initial_job_idx=numbers[0])
+        return [[*ahead, *rest]] if self._inner.pool else [sorted(ahead, key=lambda job: job.number), rest]
 
     def _make_way(self, jobs: list[Job]) -> None:
         """Set aside what other jobs left where these will write, or be linked, before anything is linked to it."""

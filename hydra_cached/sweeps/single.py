@@ -37,7 +37,7 @@ def plan_of_job(config: DictConfig, options: CacheOptions, task: Any) -> str:
         seam(), options, lambda name: code_index().fingerprint(name, options.code.value), FileDigests().of
     )
     ledger = Ledger(opened.store, task_name(task) or "")
-    found = survey([Job(0, [], config)], reader, ledger, options.min_seconds)
+    found = survey([Job(0, [], config)], reader, ledger, options)
     if not found.rows:
         return "cache.plan: the config has no target nodes"
     return "\n".join([stages_table(found.rows), "", *UNKNOWN[found.known :]])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import OmegaConf
 
+from hydra_cached.config import CacheOptions, Mode
 from hydra_cached.sweeps.jobs import Job, hydra_config
 from hydra_cached.sweeps.ledger import Ledger, Seen
 from hydra_cached.sweeps.plan import StageRow, Use, stage_rows
@@ -37,7 +38,7 @@ def survey(
     jobs: Sequence[Job],
     reader: StageReader,
     ledger: Ledger,
-    min_seconds: float,
+    options: CacheOptions,
     only: Collection[str] = (),
 ) -> Survey:
     """Look up the stages of jobs; each different one once.
@@ -46,12 +47,13 @@ def survey(
         jobs: the jobs.
         reader: reads their stages.
         ledger: knows what is kept, and what the app's earlier jobs did.
-        min_seconds: what takes less is not kept.
+        options: the cache's.
         only: paths of the stages that matter; if there are none, those that the app's jobs were seen to build.
     """
     habits = ledger.habits()
     takes = times(habits)
-    kept = _Remembered(ledger.kept)
+    refreshes = options.mode is Mode.refresh
+    kept = _Remembered((lambda key: None) if refreshes else ledger.kept)
     missing: dict[int, frozenset[str]] = {}
     paths: dict[str, str] = {}
     seconds: dict[str, float] = {}
@@ -71,7 +73,9 @@ def survey(
             if stage.hit and stage.key is not None:
                 takes[stage.target] = max(kept(stage.key) or 0.0, takes.get(stage.target, 0.0))
         uses.extend((stage.path, stage.target, stage.key, stage.hit, stage.reason) for stage in stages)
-        wanted = [stage for stage in stages if _will_be_kept(stage, takes, min_seconds)]
+        wanted = [
+            stage for stage in stages if _will_be_kept(stage, takes, 0.0 if only else options.min_seconds)
+        ]
         missing[job.number] = frozenset(stage.key for stage in wanted if stage.key is not None)
         for stage in wanted:
             assert stage.key is not None

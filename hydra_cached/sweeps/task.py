@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -13,9 +14,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from hydra_cached.errors import NotStorable, brief
-from hydra_cached.events import Kind
+from hydra_cached.events import Kind, Summary
 from hydra_cached.keys.code.freshness import Read
 from hydra_cached.sweeps.ledger import Done, Ledger, Seen
+from hydra_cached.sweeps.progress import DONE, FAILED, RUNNING
 
 log = logging.getLogger("hydra_cached.sweeps")
 
@@ -35,6 +37,7 @@ class RecordedTask:
         self._task = task
         self.app = app
         self.keys: dict[int, str] = {}  # of jobs, by number
+        self.notes: dict[int, str] = {}  # names of what jobs say of their progress, by number
         self.code: list[Read] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -45,7 +48,12 @@ class RecordedTask:
 
     def __call__(self, config: DictConfig) -> Any:
         start = time.perf_counter()
-        value = self._task(config)
+        self._say(config, RUNNING)
+        try:
+            value = self._task(config)
+        except BaseException:
+            self._say(config, FAILED)
+            raise
         seconds = time.perf_counter() - start
         try:
             self._record(config, value, seconds)
@@ -53,7 +61,28 @@ class RecordedTask:
             log.warning("this job cannot be restored later: its return value cannot be pickled: %s", error)
         except Exception as error:
             log.warning("this job cannot be restored later: %s", brief(error))
+        self._say(config, DONE)
         return value
+
+    def _say(self, config: DictConfig, state: str) -> None:
+        """Say how far the job is, to a launcher that may be elsewhere."""
+        from hydra_cached.active import active
+        from hydra_cached.config import Mode, options_of
+        from hydra_cached.opening import open_store
+
+        with contextlib.suppress(Exception):
+            hydra = HydraConfig.get()
+            name = self.notes.get(hydra.job.num)
+            options = options_of(config)
+            if name is None or options.mode not in (Mode.readwrite, Mode.refresh):
+                return
+            opened, session = open_store(options, hydra.runtime.cwd), active()
+            if opened is not None:
+                done = session.summary() if session is not None else Summary()
+                counts = {"hits": done.hits, "runs": done.runs, "saved": done.saved_seconds}
+                Ledger(opened.store, self.app).put_note(name, state=state, **counts)
+                if opened.finish is not None:
+                    opened.finish()
 
     def _seen(self, config: DictConfig) -> list[Seen]:
         """The stages that this job instantiated, and whether its config says all about them."""
