@@ -1,6 +1,7 @@
 """A sweep of 24 jobs (3 settings of the data, 8 of the model) on 2 workers, against the best possible schedule.
 
-The data stage takes 3 s, a job's own work 0.5 s. Also: the same sweep again, and one without a cache. Needs ``hydra-joblib-launcher``.
+The data stage takes 3 s, a job's own work 0.5 s. Also: the same sweep again, and one without a cache. Needs
+``hydra-joblib-launcher``.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ warnings to the user's line.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import logging
 import sys
@@ -358,21 +357,6 @@ class Seam:
         except Exception:
             return False
         return True
-
-    def planned(self, node: Any) -> Visit:
-        """The visit that Hydra would make to a node that an app instantiates, as far as its config goes.
-
-        Raises:
-            OmegaConfBaseException: an interpolation in it cannot be resolved.
-        """
-        if self.lazy:
-            return Visit(node)
-        copied = copy.deepcopy(node)
-        copied._set_parent(node._get_parent())
-        OmegaConf.set_readonly(copied, False)
-        copies = Copies(copied)
-        OmegaConf.resolve(copied)
-        return Visit(copied, before=copies.resolved())
 
     def secrets(self, visit: Visit) -> tuple[str, ...]:
         """Texts in a call's config that came from environment variables (``${oc.env:NAME}``).

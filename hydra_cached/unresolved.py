@@ -6,6 +6,7 @@ no public way to look at a node that is an interpolation, so this and the seam a
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Mapping
@@ -52,6 +53,20 @@ class Copies:
         for parent, key, target, shadow in self._references:
             _note_aliases(parent._get_node(key), target, shadow, aliases)
         return Unresolved(aliases, self._environment.texts())
+
+
+def resolved_copy(node: Any) -> tuple[Any, Unresolved]:
+    """A node as Hydra 1.3 will have it when it builds it: a copy without interpolations, and what these were.
+
+    Raises:
+        OmegaConfBaseException: an interpolation in it cannot be resolved.
+    """
+    copied = copy.deepcopy(node)
+    copied._set_parent(node._get_parent())
+    OmegaConf.set_readonly(copied, False)
+    copies = Copies(copied)
+    OmegaConf.resolve(copied)
+    return copied, copies.resolved()
 
 
 Reference = tuple[Any, Any, Any]  # a container, a key in it, and the container that stands there by reference

@@ -17,7 +17,8 @@ from hydra_cached.keys.code import Fingerprint
 from hydra_cached.keys.configs import below, is_cache_node, is_container, is_mapping, is_target, item_missing
 from hydra_cached.keys.key import Stage
 from hydra_cached.keys.reader import Reader
-from hydra_cached.seam import Seam
+from hydra_cached.seam import Seam, Visit
+from hydra_cached.unresolved import resolved_copy
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,10 @@ class StageReader:
         return list(found.values())
 
     def _read(self, node: Any) -> Stage:
-        visit = self._seam.planned(node)
+        visit = Visit(node)
+        if not self._seam.lazy:
+            copied, before = resolved_copy(node)
+            visit = Visit(copied, before=before)
         options = self._options
         reader = Reader(
             self._code,
