@@ -22,14 +22,21 @@ test-matrix:
 # Real engines on this machine (Debian, as root): installed, started, tested against, and stopped again.
 test-engines: engines
 	HYDRA_CACHED_ENGINES=1 .venv-engines/bin/python -m pytest -rs tests/engines
+	HYDRA_CACHED_ENGINES=1 .venv-ray/bin/python -m pytest -rs tests/engines/test_launchers.py -k ray
 
-engines: .venv-engines/.done
+engines: .venv-engines/.done .venv-ray/.done
 	bash tests/engines/install.sh
 
 # An environment of its own, for some clients change what others do: sshfs takes over sftp://.
 .venv-engines/.done: setup.py
 	$(PYTHON) -m venv .venv-engines
-	.venv-engines/bin/python -m pip install --quiet --editable ".[test,s3,azure,sftp]"
+	.venv-engines/bin/python -m pip install --quiet --editable ".[test,launchers,s3,azure,sftp]"
+	touch $@
+
+# The launcher for Ray wants other versions of cloudpickle and joblib.
+.venv-ray/.done: setup.py
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --editable ".[ray]" pytest
 	touch $@
 
 $(VENV)/.demo: setup.py

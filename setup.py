@@ -8,6 +8,7 @@ HERE = Path(__file__).parent
 
 JOBLIB = ["hydra-joblib-launcher", "joblib<1.6"]
 LAUNCHERS = [*JOBLIB, "hydra-submitit-launcher"]
+RAY = ["hydra-ray-launcher", "ray", "joblib<1.6"]
 OPTUNA = ["hydra-optuna-sweeper"]
 EXAMPLE = ["scikit-learn", "matplotlib"]
 REMOTE = {"s3": ["s3fs"], "azure": ["adlfs"], "gcs": ["gcsfs"], "sftp": ["sshfs"]}
@@ -52,6 +53,7 @@ setup(
         "joblib": JOBLIB,
         "launchers": LAUNCHERS,
         "optuna": OPTUNA,
+        "ray": RAY,
         **REMOTE,
         "progress": PROGRESS,
         "test": TEST + EXAMPLE,

@@ -18,6 +18,10 @@ want ssh-keygen openssh-client
 want glusterfsd glusterfs-server
 want glusterfs glusterfs-client
 want npm nodejs npm
+want sbatch slurm-wlm
+want slurmdbd slurmdbd slurm-wlm-mysql-plugin
+want munged munge
+want mariadbd mariadb-server
 if ((${#packages[@]})); then
     echo "installing ${packages[*]}"
     export DEBIAN_FRONTEND=noninteractive

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 TOOLS = Path(__file__).parents[2] / ".engines"  # where `make engines` has put what npm installs
@@ -59,7 +60,11 @@ def run(*command: str | Path, log: Path | None = None) -> str:
 
 @contextlib.contextmanager
 def serving(
-    command: Sequence[str | Path], log: Path, ready: Callable[[], bool], timeout: float = 240.0
+    command: Sequence[str | Path],
+    log: Path,
+    ready: Callable[[], bool],
+    timeout: float = 240.0,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is started, is ready, and is stopped at the end.
 
@@ -68,13 +73,14 @@ def serving(
         log: where its output goes.
         ready: whether it is.
         timeout: seconds to wait for that.
+        environment: variables that it gets beside those of this process.
     """
     # If this process is killed, so is the server.
     bound = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+    words = [*bound, *(str(word) for word in command)]
+    env = {**os.environ, **(environment or {})}
     with open(log, "ab") as output:
-        process = subprocess.Popen(
-            [*bound, *(str(word) for word in command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env)
     try:
         wait(lambda: ready() or process.poll() is not None, timeout, str(command[0]))
         if process.poll() is not None:

@@ -1,6 +1,6 @@
 """Start one engine, say how an app uses it, and stop it when interrupted.
 
-.venv-engines/bin/python tests/engines/serve.py ceph      # or azurite, sftp, moto, s3rver, gluster
+.venv-engines/bin/python tests/engines/serve.py ceph      # or azurite, sftp, moto, s3rver, gluster, slurm
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1]))
 
 import buckets
+import cluster
 import mounts
 
 ENGINES = {
@@ -24,11 +25,14 @@ ENGINES = {
     "s3rver": buckets.s3rver,
     "sftp": mounts.sshd,
     "gluster": mounts.gluster,
+    "slurm": lambda directory: cluster.slurm(),
 }
 
 
 def overrides(started: Any) -> list[str]:
     """What to add to an app's command line."""
+    if isinstance(started, dict):
+        return [f"# after: export {name}={value}" for name, value in started.items()]
     if isinstance(started, tuple):
         return [f"cache.dir={mount}/cache" for mount in started]
     options = (f"{name}={quoted(value)}" for name, value in flat(started.options))
