@@ -51,7 +51,11 @@ class NotStorable(HydraCachedError, TypeError):
 
 
 class NotRestorable(HydraCachedError):
-    """A file that belongs to a stored result cannot be put back where it belongs."""
+    """What belongs to a stored result, such as a file, cannot be put back where it belongs."""
+
+
+class HandedOther(NotRestorable):
+    """A stored result refers to what its target was handed, and the target is handed other objects now."""
 
 
 class DamagedEntry(HydraCachedError):

@@ -11,7 +11,7 @@ from hydra_cached import policy, random_state
 from hydra_cached.call import Frame, Outcome
 from hydra_cached.children import outcome_of, recorded_targets
 from hydra_cached.config import CacheOptions, Mode
-from hydra_cached.errors import brief
+from hydra_cached.errors import HandedOther, brief
 from hydra_cached.events import Kind
 from hydra_cached.keys.key import Stage
 from hydra_cached.logs import Announcer
@@ -55,6 +55,8 @@ class Lookup:
             value = found.load(frame.places, frame.given.find)
             if policy.draws(stage, self._options):
                 random_state.restore(found.manifest["random_state"])
+        except HandedOther:
+            return None
         except Exception as error:
             self._announce(Kind.DAMAGED, stage, key=found.key, reason=brief(error))
             return None

@@ -21,7 +21,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from hydra_cached.errors import NotRestorable
+from hydra_cached.errors import HandedOther
 from hydra_cached.keys.canonical import CodeOf
 from hydra_cached.keys.key import Items, Leaf, Part, Stage, filled, matches
 
@@ -76,16 +76,14 @@ class Given:
         """The object that is handed over now where that one was.
 
         Raises:
-            NotRestorable: it is another one, or several.
+            HandedOther: it is another one, or several.
         """
         digest, places = reference
         here = dict(self._all())
         found = [here[path] for path in places if path in here]
         one = len(found) == len(places) and len({id(part.value) for part in found}) == 1
         if not one or _digest(found[0]) != digest:
-            raise NotRestorable(
-                f"it holds what was handed over as {'.'.join(places[0])}, which is another now"
-            )
+            raise HandedOther(f"it holds what was handed over as {'.'.join(places[0])}, which is another now")
         return found[0].value
 
     def changed(self, code_of: CodeOf) -> str | None:

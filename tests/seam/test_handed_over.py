@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from seam_targets import HERE, OLD, box_of, calls
 
 from hydra_cached import activate
+from hydra_cached.events import Kind
 from hydra_cached.session import Session
 
 KEEPER = {"_target_": f"{HERE}.Keeper"}
@@ -63,6 +64,7 @@ def test_one_object_twice_is_not_two(session: Session) -> None:
     for left, right in ((one, one), (one, other), (one, one), (one, other)):
         kept = instantiate(KEEPER, left=left, right=right).kwargs
         assert kept["left"] is left and kept["right"] is right
+    assert Kind.DAMAGED not in {event.kind for event in session.events}
 
 
 def test_what_is_passed_still_counts(session: Session) -> None:
