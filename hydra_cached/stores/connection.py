@@ -174,9 +174,12 @@ class Connection:
         return made, str(root).rstrip("/")
 
     def _forget(self) -> None:
-        """Have this thread connect anew: its connection may be what fails."""
+        """Connect anew next time: the connection may be what fails."""
         if not self.parallel:
             self._own.process, self._own.anew = None, True
+        elif self.protocol in ("sftp", "ssh"):
+            # The others make their connections anew themselves.
+            self._own.anew, self._shared = True, (-1, None, "")
 
     def _lock(self) -> threading.Lock:
         if self._guard[0] != os.getpid():
@@ -268,10 +271,25 @@ def _check_installed(protocol: str) -> None:
         raise OptionError("dir", f"{protocol}:// needs a package that is not installed: {how}") from None
 
 
+def _client(protocol: str) -> str:
+    """The dotted name of the class that fsspec has for a protocol."""
+    from fsspec.registry import known_implementations
+
+    return str(known_implementations.get(protocol, {}).get("class", ""))
+
+
 def _defaults(protocol: str) -> dict[str, Any]:
     """Options that are better for a cache than the clients' own; those that are given win."""
     if protocol in ("s3", "s3a"):
         # s3fs tries again itself, and does so in two layers; botocore's own attempts would be a third.
         once = {"mode": "standard", "total_max_attempts": 1}
         return {"use_listings_cache": False, "config_kwargs": {"retries": once}}
+    if protocol in ("sftp", "ssh") and _client(protocol).startswith("sshfs."):
+        # Otherwise a server that is gone is waited for until TCP gives up, which takes a quarter of an hour.
+        return {
+            "connect_timeout": 15,
+            "login_timeout": 20,
+            "keepalive_interval": 15,
+            "keepalive_count_max": 2,
+        }
     return {"use_listings_cache": False} if protocol in ("gs", "gcs", "abfs", "abfss", "az") else {}
