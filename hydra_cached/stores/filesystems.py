@@ -14,17 +14,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 GONE = (errno.ENOENT, errno.ESTALE)  # of an open file: it was removed or replaced, on another host
+DOUBTS = (0.05, 0.25, 1.0)  # seconds after which what is in doubt is looked at again
 _PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0, 1.5)  # seconds; hosts remember names for one second, or three
 # Their servers, or other clients, may drop a file that is open here. Who then touches a page that was not read yet
 # is killed by SIGBUS, while a read is an error like any other. Lustre, GPFS and CephFS keep what somebody has open.
 _DROPS_OPEN_FILES = re.compile(r"nfs.*|cifs|smb.*|9p|afs|fuse(\..*)?|vboxsf|virtiofs|prl_fs")
 
 
-class InDoubt(OSError):
-    """What is seen may be damage, or a file that is gone; later it can be told."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(errno.ESTALE, text)
+class InDoubt(Exception):
+    """What is seen may be damage, or one file by the size of another; later it can be told."""
 
 
 @functools.cache

@@ -22,7 +22,7 @@ from hydra_cached.errors import DamagedEntry, ForeignEntry, UntrustedEntry
 from hydra_cached.stores.base import KEY, Entry, Manifest, Stat, check_key
 from hydra_cached.stores.claims import LocalClaims
 from hydra_cached.stores.entry import CHECKED_ALWAYS, HEADER, manifest_end, pack, read_manifest, unpack
-from hydra_cached.stores.filesystems import InDoubt, keeps_open_files, patiently, rename
+from hydra_cached.stores.filesystems import DOUBTS, InDoubt, keeps_open_files, patiently, rename
 from hydra_cached.stores.sweep import sweep_if_due
 from hydra_cached.stores.trust import PRIVATE, Access, check_root, foreign_hand
 
@@ -88,10 +88,12 @@ class LocalStore:
 
     def get(self, key: str) -> Entry | None:
         path = self.path(key)
-        try:
-            return patiently(lambda: self._get(key, path))
-        except InDoubt:
-            return self._get(key, path, sure=True)
+        for pause in DOUBTS:
+            try:
+                return patiently(lambda: self._get(key, path))
+            except InDoubt:
+                time.sleep(pause)
+        return patiently(lambda: self._get(key, path, sure=True))
 
     def _get(self, key: str, path: Path, sure: bool = False) -> Entry | None:
         try:
@@ -102,9 +104,6 @@ class LocalStore:
             status = os.fstat(descriptor)
             self._admit(status)
             data = self._data(descriptor, status)
-            if not sure and (not status.st_size or len(data) < status.st_size):
-                if not keeps_open_files(status.st_dev):
-                    raise InDoubt(f"{path} is cut off, or being removed on another host")
             # The time of the last write is set when an entry is published; any later write changes it.
             touched = status.st_mtime_ns != _published_time(status.st_size)
             return unpack(data, key, check=touched or self._thorough)
@@ -114,6 +113,8 @@ class LocalStore:
         except UntrustedEntry as problem:
             raise UntrustedEntry(f"{path}: {problem}") from None
         except DamagedEntry as damage:
+            if not sure and not keeps_open_files(status.st_dev):
+                raise InDoubt from damage
             done = "; it was set aside" if self._set_aside(path, status) else ""
             raise DamagedEntry(f"{path}: {damage}{done}") from damage
         except FileNotFoundError:

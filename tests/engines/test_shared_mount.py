@@ -62,7 +62,7 @@ class TestOneMount(StoreSuite, DamageSuite):
     @pytest.fixture
     def backend(self, two_mounts: tuple[Path, Path]) -> Backend:
         backend = LocalBackend(two_mounts[0] / uuid.uuid4().hex)
-        backend.step = 7
+        backend.step = 200  # damage is looked at for more than a second
         return backend
 
 

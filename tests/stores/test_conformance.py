@@ -44,7 +44,7 @@ class TestLocal(StoreSuite, DamageSuite, ProcessSuite, ClaimsSuite, LeaseSuite, 
         return LocalBackend(tmp_path / "cache")
 
 
-class TestShared(StoreSuite, ProcessSuite):
+class TestShared(StoreSuite):
     """A directory for a group."""
 
     @pytest.fixture
@@ -72,8 +72,8 @@ class TestBounded(StoreSuite, DamageSuite):
         return backend
 
 
-class TestS3(StoreSuite, ClaimsSuite, LeaseSuite):
-    """A bucket of a real server."""
+class TestS3(StoreSuite, ClaimsSuite):
+    """A bucket of a real server; for all the rest of it, see tests/engines."""
 
     @pytest.fixture
     def backend(self, bucket: Bucket) -> Backend:

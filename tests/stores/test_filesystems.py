@@ -26,6 +26,7 @@ BIG = 3_000_000
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What was learnt of devices is forgotten; waiting takes no time."""
     monkeypatch.setattr(filesystems, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(local, "DOUBTS", (0.0, 0.0, 0.0))
     keeps_open_files.cache_clear()
     yield
     keeps_open_files.cache_clear()
@@ -119,10 +120,10 @@ def test_an_open_file_that_is_removed_elsewhere_is_a_miss(
     assert is_whole(store.get(KEY))
 
 
-def test_an_entry_that_is_short_for_a_moment_is_not_damaged(
+def test_an_entry_that_looks_wrong_for_a_moment_is_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a network file system a removed file may look empty to who has it open; if it stays so, it is damage."""
+    """There, a replaced file may look empty, or as long as the one before; what stays wrong is damage."""
     store = LocalStore(tmp_path / "cache")
     store.put(KEY, made(1, 32))
     monkeypatch.setattr(local, "keeps_open_files", lambda device: False)
