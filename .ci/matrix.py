@@ -1,7 +1,8 @@
 """Run the suite on every supported Hydra with this Python, and on the newest Hydra with all other Pythons here.
 
 Two pairs run at a time, each in an environment of its own; what a pair prints comes in one piece. `--but VERSION`
-leaves out this Python with that Hydra, where the suite has run already.
+leaves out this Python with that Hydra, where all of the suite has run already. With another Hydra on the same Python,
+what knows nothing of Hydra is left out, stores and the reading of code; with another Python, what talks to servers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ ROOT = Path(__file__).parent.parent
 NEWEST = "1.4.0rc3"
 HYDRAS = ["1.3.2", "1.3.8", NEWEST]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+SERVERS = [
+    f"tests/stores/test_{name}.py" for name in ("capabilities", "remote", "tiers", "transfer", "uploads")
+]
+# What knows nothing of Hydra. Results may hold configs, so that the serializers are not among it.
+STORES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "stores").glob("test_*.py"))]
+NO_HYDRA = ["tests/keys/test_code_edits.py", *(path for path in STORES if "serializers" not in path)]
 INSTALLING = threading.Lock()
 
 
@@ -48,11 +55,13 @@ def run(interpreter: str, version: str, hydra: str) -> tuple[bool, str]:
     wanted = [f"hydra-core=={hydra}", "--editable", ".[test]"]
     # The differential tests are run at full length by `make test`.
     variables = {"DIFFERENTIAL_EXAMPLES": "50", **os.environ}
+    same = interpreter == sys.executable
+    left_out = [f"--ignore={path}" for path in (NO_HYDRA if same else SERVERS)]
     said = ""
     for command, alone in (
         ([interpreter, "-m", "venv", str(environment)], False),
         ([str(binary), "-m", "pip", "install", "--quiet", *wanted], True),  # it writes into the source tree
-        ([str(binary), "-m", "pytest", "-p", "no:cacheprovider"], False),
+        ([str(binary), "-m", "pytest", "-p", "no:cacheprovider", *left_out], False),
     ):
         with INSTALLING if alone else nullcontext():
             done = subprocess.run(
