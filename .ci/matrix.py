@@ -1,7 +1,7 @@
 """Run the suite on every supported Hydra with this Python, and on the newest Hydra with all other Pythons here.
 
 Two pairs run at a time, each in an environment of its own; what a pair prints comes in one piece. `--but VERSION`
-leaves out this Python with that Hydra, where all of the suite has run already. With another Hydra on the same Python,
+leaves out this Python with that Hydra, where all of the suite has run already. With another Hydra on this Python,
 what knows nothing of Hydra is left out, stores and the reading of code; with another Python, what talks to servers.
 """
 
