@@ -75,6 +75,11 @@ def link(directory: str, target: str, key: str) -> str | None:
     return None
 
 
+def point(directory: str | os.PathLike[str], target: str) -> None:
+    """Say in a directory where the outputs are."""
+    Path(directory, POINTER).write_text(f"{target}\n")
+
+
 def _link(path: Path, target: str) -> None:
     parent = path.parent.resolve()
     near = os.path.commonpath([parent, target]) == str(parent)
@@ -82,7 +87,7 @@ def _link(path: Path, target: str) -> None:
         path.symlink_to(os.path.relpath(target, parent) if near else target, target_is_directory=True)
     except OSError:
         path.mkdir()
-        (path / POINTER).write_text(f"{target}\n")
+        point(path, target)
 
 
 def _set_aside(directory: str, key: str) -> list[Path]:

@@ -201,6 +201,7 @@ class Sweep:
         if self._task is not None:
             self._task.keys = {job.number: job.key for job in jobs if job.key is not None}
             self._task.code = list(self._keys.read.values())
+            self._task.resumes = self._restores
         if self._inner.one_by_one:
             groups = [[jobs[at] for at in group] for group in runs_of([job.number for job in jobs])]
         else:

@@ -38,6 +38,7 @@ class RecordedTask:
         self.app = app
         self.keys: dict[int, str] = {}  # of jobs, by number
         self.notes: dict[int, str] = {}  # names of what jobs say of their progress, by number
+        self.resumes = False  # whether a record that was made since the launch is as good
         self.code: list[Read] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -47,6 +48,10 @@ class RecordedTask:
         return {**self.__dict__, "code": [Read(digest, files, frozenset())]}
 
     def __call__(self, config: DictConfig) -> Any:
+        done = self._done_meanwhile(config)
+        if done is not None:
+            self._say(config, DONE)
+            return done.value
         start = time.perf_counter()
         self._say(config, RUNNING)
         try:
@@ -63,6 +68,25 @@ class RecordedTask:
             log.warning("this job cannot be restored later: %s", brief(error))
         self._say(config, DONE)
         return value
+
+    def _done_meanwhile(self, config: DictConfig) -> Done | None:
+        """The job's record, if one was made while it waited for its turn: by a launch that was given up before."""
+        from hydra_cached.config import options_of
+        from hydra_cached.opening import open_store
+        from hydra_cached.sweeps.outputs import outputs_of, point
+
+        with contextlib.suppress(Exception):
+            hydra = HydraConfig.get()
+            key = self.keys.get(hydra.job.num)
+            opened = open_store(options_of(config), hydra.runtime.cwd) if self.resumes and key else None
+            done = Ledger(opened.store, self.app).find(key) if opened is not None and key else None
+            outputs = outputs_of(done.output_dir, key) if done is not None and key else None
+            if outputs is not None:
+                if outputs != os.path.realpath(hydra.runtime.output_dir):
+                    point(hydra.runtime.output_dir, outputs)
+                log.info("this job was done while it waited; its outputs are in %s", outputs)
+                return done
+        return None
 
     def _say(self, config: DictConfig, state: str) -> None:
         """Say how far the job is, to a launcher that may be elsewhere."""

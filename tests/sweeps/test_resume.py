@@ -172,3 +172,18 @@ def test_secrets_stay_out_of_records(sweeps: Sweeps) -> None:
     manage = ("-m", "hydra_cached.cli.manage")
     for entry in json.loads(sweeps.project.python(*manage, "ls", "--json")):
         assert "hunter2" not in sweeps.project.python(*manage, "show", entry["key"], "--json")
+
+
+def test_a_job_that_was_done_while_it_waited(sweeps: Sweeps) -> None:
+    """A job that another launch of the sweep completes before its turn comes is not run again."""
+    stages = sweeps.root / "stages.py"
+    other = """def model(data, k):
+    import os, subprocess, sys
+    if k == 1:
+        command = [sys.executable, "app.py", "-m", "model.k=2", "hydra.sweep.dir=other"]
+        subprocess.run(command, check=True)
+"""
+    stages.write_text(stages.read_text().replace("def model(data, k):\n", other))
+    sweeps.sweep("model.k=1,2")
+    assert sweeps.ran() == ["1", "2"]
+    assert (sweeps.root / "out" / "1" / "outputs.txt").read_text().strip() == str(sweeps.root / "other" / "0")
