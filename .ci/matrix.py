@@ -2,7 +2,8 @@
 
 Two pairs run at a time, each in an environment of its own; what a pair prints comes in one piece. `--but VERSION`
 leaves out this Python with that Hydra, where all of the suite has run already. With another Hydra on this Python,
-what knows nothing of Hydra is left out, stores and the reading of code; with another Python, what talks to servers.
+what knows nothing of Hydra is left out, stores and the reading of code; with another Python, what asks the system
+rather than the language: servers, file systems, killed processes, other people's launchers.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ ROOT = Path(__file__).parent.parent
 NEWEST = "1.4.0rc3"
 HYDRAS = ["1.3.2", "1.3.8", NEWEST]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
-SERVERS = [
-    f"tests/stores/test_{name}.py" for name in ("capabilities", "remote", "tiers", "transfer", "uploads")
-]
+SERVERS = ("capabilities", "remote", "tiers", "transfer", "uploads")
+SYSTEM = [f"tests/stores/test_{name}.py" for name in (*SERVERS, "conformance", "filesystems", "random_kills")]
+NO_PYTHON = [*SYSTEM, "tests/sweeps/test_suites.py", "tests/sweeps/test_kill.py"]
 # What knows nothing of Hydra. Results may hold configs, so that the serializers are not among it.
 STORES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "stores").glob("test_*.py"))]
 NO_HYDRA = ["tests/keys/test_code_edits.py", *(path for path in STORES if "serializers" not in path)]
@@ -56,7 +57,7 @@ def run(interpreter: str, version: str, hydra: str) -> tuple[bool, str]:
     # The differential tests are run at full length by `make test`.
     variables = {"DIFFERENTIAL_EXAMPLES": "50", **os.environ}
     same = interpreter == sys.executable
-    left_out = [f"--ignore={path}" for path in (NO_HYDRA if same else SERVERS)]
+    left_out = [f"--ignore={path}" for path in (NO_HYDRA if same else NO_PYTHON)]
     said = ""
     for command, alone in (
         ([interpreter, "-m", "venv", str(environment)], False),
