@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from projects import RECORDER, Project
 from s3_server import Bucket, running
+
+# The same examples at every run, so that a run says something about a change. To hunt: HYPOTHESIS_RANDOM=1.
+settings.register_profile("same", derandomize="HYPOTHESIS_RANDOM" not in os.environ)
+settings.load_profile("same")
 
 
 @pytest.fixture

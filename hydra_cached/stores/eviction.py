@@ -89,13 +89,13 @@ def evictions(
     chosen.sort(key=lambda item: (item.last, item.key))
     gone = {item.key for item in chosen}
     if bounds.size is not None:
+        # With a result go its links, but for those that stay whatever they lead to.
         weights = {
-            item.key: item.size + sum(link.size for link in links.get(item.key, ())) for item in results
+            item.key: item.size + sum(link.size for link in links.get(item.key, ()) if link.key not in fixed)
+            for item in results
         }
         rest = sum(weight for key, weight in weights.items() if key not in gone)
-        rest += sum(
-            i.size for i in everything if i.link is not None and i.link not in weights and i.key in fixed
-        )
+        rest += sum(item.size for item in everything if item.link is not None and item.key in fixed)
         candidates = [item for item in free if not item.note and item.key not in gone]
         candidates.sort(key=lambda item: (worth(item, weights[item.key], now), item.last, item.key))
         chosen += _until_it_fits(candidates, weights, rest - bounds.size)

@@ -71,7 +71,7 @@ def _written(pickler: Any, kind: str, value: Any, places: Places, refer: Refer |
         writer.places, writer.refer = places, refer
         writer.dump(value)
     kind += (ARTIFACTS if writer.artifacts else "") + (GIVEN if writer.referred else "")
-    return Payload(kind, sink.getbuffer(), raw, tuple(writer.named))
+    return Payload(kind, sink.getvalue(), raw, tuple(writer.named))
 
 
 def refers(payload: Payload) -> bool:
