@@ -81,11 +81,11 @@ def main() -> None:
         folder = Path(name)
         for file, text in (("app.py", APP), ("stages.py", STAGES), ("config.yaml", CONFIG)):
             (folder / file).write_text(text)
-        idle = run(folder, "-m", "model.k=1,2", *PLAIN, SCALE="0")
+        idle = run(folder, *SWEEP, *PLAIN, SCALE="0")
         for each in ("data.txt", "started.txt"):
             taken(folder, each)
-        print(f"best schedule of the work alone          {best():6.1f} s")
-        print(f"two empty jobs: Python, Hydra, workers   {idle:6.1f} s")
+        print(f"best schedule of the work                {best():6.1f} s")
+        print(f"24 jobs without work: Python and Hydra   {idle:6.1f} s")
         for title, arguments in (
             ("without a cache", PLAIN),
             ("with a cache", [*PLAIN, "+cache=disk", "cache.dir=plain"]),
@@ -94,8 +94,8 @@ def main() -> None:
         ):
             seconds = run(folder, *SWEEP, *arguments)
             data, jobs = len(taken(folder, "data.txt")), len(taken(folder, "started.txt"))
-            ratio = seconds / (best() + idle)
-            print(f"{title:40} {seconds:6.1f} s, {ratio:.2f} of the best; {data} data stages, {jobs} jobs")
+            ratios = f"{seconds / (best() + idle):.2f} of both, {seconds / best():.2f} of the work alone"
+            print(f"{title:40} {seconds:6.1f} s: {ratios}; {data} data stages, {jobs} jobs")
 
 
 if __name__ == "__main__":

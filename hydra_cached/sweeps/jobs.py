@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +14,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from hydra_cached.errors import brief
+from hydra_cached.sweeps.compositions import Packed
 from hydra_cached.sweeps.keys import JobKeys, NoJobKey
 from hydra_cached.sweeps.ledger import Done
 from hydra_cached.sweeps.numbers import own_id
@@ -29,7 +30,7 @@ class Job:
     Args:
         number: its number in the sweep.
         overrides: its command-line overrides.
-        config: its composed config, with Hydra's node; None if it cannot be composed here.
+        packed: its composed config, with Hydra's node; None if it cannot be composed here.
         output_dir: where its outputs will go, as far as that is known before it is launched.
         identity: what is the same for equal jobs; None if nothing can stand for it.
         key: of its record in the ledger; None without identity.
@@ -38,7 +39,7 @@ class Job:
 
     number: int
     overrides: Sequence[str]
-    config: DictConfig | None = None
+    packed: Packed | None = None
     output_dir: str = ""
     identity: str | None = None
     key: str | None = None
@@ -46,7 +47,7 @@ class Job:
 
 
 def compose(
-    loader: Any,
+    composed: Callable[[DictConfig, list[str]], DictConfig],
     master: DictConfig,
     overrides: Sequence[str],
     number: int,
@@ -56,7 +57,7 @@ def compose(
     """Compose a job as its launcher will. What cannot be composed is left to the launcher, which will say why.
 
     Args:
-        loader: Hydra's config loader.
+        composed: composes a job's config for us, from the sweep's and the job's overrides.
         master: the sweep's config.
         overrides: the job's.
         number: the job's.
@@ -65,7 +66,7 @@ def compose(
     """
     job = Job(number, overrides)
     try:
-        config: DictConfig = loader.load_sweep_config(master, list(overrides))
+        config = composed(master, list(overrides))
         _set(config, "job.num", number)
         _set(config, "job.id", f"{config.hydra.job.name}_{number}" if named else str(number))
         with hydra_config(config):
@@ -73,7 +74,7 @@ def compose(
                 job.identity, job.reason = _identity(config, keys)
             job.output_dir = os.path.abspath(_output_dir(config))
             _set(config, "runtime.output_dir", job.output_dir)
-        job.config = config
+        job.packed = Packed(config)
     except Exception as error:
         job.reason = f"it cannot be composed: {brief(error)}"
     return job
@@ -129,12 +130,9 @@ def restored(job: Job, done: Done) -> JobReturn:
         job: the job.
         done: the one that was run.
     """
-    config = job.config
-    assert config is not None
+    assert job.packed is not None
+    config = job.packed.config()
     _set(config, "job.id", own_id(done.id, done.name, done.number, job.number))
-    task = copy.deepcopy(config)
-    with flag_override(task, ["readonly", "struct"], False):
-        del task["hydra"]
     singleton: Any = HydraConfig.instance()
     before = singleton.cfg
     try:
@@ -144,9 +142,11 @@ def restored(job: Job, done: Done) -> JobReturn:
         directory = _output_dir(config)
     finally:
         singleton.cfg = before
+    with flag_override(config, ["readonly", "struct"], False):
+        del config["hydra"]
     result = JobReturn(
         overrides=overrides,
-        cfg=task,
+        cfg=config,
         hydra_cfg=hydra,
         working_dir=directory if done.in_output_dir else os.getcwd(),
         task_name=JobRuntime.instance().get("name"),

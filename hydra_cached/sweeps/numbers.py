@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, flag_override
@@ -36,8 +37,8 @@ class NumberedJobs:
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """A job's config, whose number cannot be set to anything but the job's own."""
-        master = with_launcher(master_config, self._launcher)
-        config: DictConfig = self.loader.load_sweep_config(master, sweep_overrides)
+        with _named(master_config, self._launcher):
+            config: DictConfig = self.loader.load_sweep_config(master_config, sweep_overrides)
         if self.numbers:
             OmegaConf.set_readonly(config.hydra, False)
             with flag_override(config.hydra, ["no_deepcopy_set_nodes", "struct"], [True, False]):
@@ -54,9 +55,24 @@ def with_launcher(config: DictConfig, launcher: Any) -> DictConfig:
     """A copy of a sweep's config that names another launcher."""
     copied = copy.deepcopy(config)
     OmegaConf.set_readonly(copied, False)
-    with flag_override(copied.hydra, ["readonly", "struct"], False):
-        copied.hydra.launcher = launcher
+    _set_launcher(copied, launcher)
     return copied
+
+
+@contextmanager
+def _named(config: DictConfig, launcher: Any) -> Iterator[None]:
+    """Have a sweep's config name another launcher for a while: a copy of it would take longer than to compose."""
+    before = config.hydra.launcher
+    _set_launcher(config, launcher)
+    try:
+        yield
+    finally:
+        _set_launcher(config, before)
+
+
+def _set_launcher(config: DictConfig, launcher: Any) -> None:
+    with flag_override(config.hydra, ["readonly", "struct"], False):
+        config.hydra.launcher = launcher
 
 
 class _NumberedJob(DictConfig):

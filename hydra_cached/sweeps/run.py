@@ -23,6 +23,7 @@ from hydra_cached.opening import open_store
 from hydra_cached.shelf import StoreNotes
 from hydra_cached.stores.base import Store
 from hydra_cached.sweeps.ahead import paths_ahead
+from hydra_cached.sweeps.compositions import Compositions
 from hydra_cached.sweeps.inner import Inner
 from hydra_cached.sweeps.jobs import Job, compose, handed_on, restored
 from hydra_cached.sweeps.keys import JobKeys
@@ -55,7 +56,7 @@ class Sweep:
     ) -> None:
         self._options = options
         self._config = config
-        self._loader = context.config_loader
+        self._composed = Compositions(context.config_loader)
         self._cache = cache_of(config)
         base = str(config.hydra.runtime.cwd)
         store = None if self._cache is None else _store(self._cache, base)
@@ -89,6 +90,10 @@ class Sweep:
             first: number of the first job.
         """
         jobs = self._compose(job_overrides, first)
+        with self._composed.paused():
+            return self._launch(jobs)
+
+    def _launch(self, jobs: list[Job]) -> list[JobReturn]:
         found = {job.number: done for job in jobs if (done := self._done(job)) is not None}
         facts = [Fact(job.number, job.key, job.number in found, job.reason) for job in jobs]
         had = frozenset(self._had) if self._options.dedupe else frozenset()
@@ -122,7 +127,7 @@ class Sweep:
         wanted = self._options.dedupe or self._ledger is not None
         keys = self._keys if wanted else None
         jobs = [
-            compose(self._loader, self._config, overrides, number, keys, named=not self._inner.one_by_one)
+            compose(self._composed, self._config, overrides, number, keys, named=not self._inner.one_by_one)
             for number, overrides in enumerate(job_overrides, first)
         ]
         problem = loaded_code().disagreement(self._keys.read.values()) if wanted else None

@@ -11,6 +11,7 @@ from hydra_cached.config import CacheOptions
 from hydra_cached.keys.code import code_index
 from hydra_cached.keys.files import FileDigests
 from hydra_cached.opening import open_store
+from hydra_cached.sweeps.compositions import Packed
 from hydra_cached.sweeps.jobs import Job
 from hydra_cached.sweeps.keys import task_name
 from hydra_cached.sweeps.ledger import Ledger
@@ -37,7 +38,7 @@ def plan_of_job(config: DictConfig, options: CacheOptions, task: Any) -> str:
         seam(), options, lambda name: code_index().fingerprint(name, options.code.value), FileDigests().of
     )
     ledger = Ledger(opened.store, task_name(task) or "")
-    found = survey([Job(0, [], config)], reader, ledger, options)
+    found = survey([Job(0, [], Packed(config))], reader, ledger, options)
     if not found.rows:
         return "cache.plan: the config has no target nodes"
     return "\n".join([stages_table(found.rows), "", *UNKNOWN[found.known :]])

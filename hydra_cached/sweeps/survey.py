@@ -60,14 +60,15 @@ def survey(
     uses: list[Use] = []
     known = only or [path for path, seen in habits.items() if seen.configured]
     for job in jobs:
-        if job.config is None:
+        if job.packed is None:
             continue
-        with hydra_config(job.config):
-            stages = reader.of(job.config, known if habits or only else (), lambda key: kept(key) is not None)
+        config = job.packed.config()
+        with hydra_config(config):
+            stages = reader.of(config, known if habits or only else (), lambda key: kept(key) is not None)
             uses.extend(
                 (path, seen.target, None, False, "the app passes it something at the call")
                 for path, seen in habits.items()
-                if not seen.configured and OmegaConf.select(job.config, path) is not None
+                if not seen.configured and OmegaConf.select(config, path) is not None
             )
         for stage in stages:
             if stage.hit and stage.key is not None:
