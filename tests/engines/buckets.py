@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,9 +141,25 @@ def _succeeds(*command: str | Path) -> bool:
 
 @contextlib.contextmanager
 def ceph(directory: Path) -> Iterator[Place]:
-    """Ceph's S3 gateway, with one monitor and one OSD that keeps its objects in memory: a real store."""
+    """Ceph's S3 gateway, with one monitor and one OSD that keeps its objects in memory: a real store.
+
+    An OSD sometimes finds that its monitor does not know it ("wrong fsid"): then all of it is made again.
+    """
     needed("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "ceph-authtool", "monmaptool")
-    where = directory / "ceph"
+    with contextlib.ExitStack() as servers:
+        for again in (True, True, False):
+            try:
+                place = servers.enter_context(_ceph(Path(tempfile.mkdtemp(prefix="ceph-", dir=directory))))
+                break
+            except (RuntimeError, TimeoutError) as error:
+                if not again:
+                    raise
+                warnings.warn(f"Ceph did not start: {error}", stacklevel=2)
+        yield place
+
+
+@contextlib.contextmanager
+def _ceph(where: Path) -> Iterator[Place]:
     for name in ("mon", "osd", "log", "run"):
         (where / name).mkdir(parents=True)
     port, mon_port, fsid = free_port(), free_port(), str(uuid.uuid4())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -34,11 +35,17 @@ def node(package: str, script: str) -> list[str]:
     return ["node", str(path)]
 
 
+_PORTS = list(range(20_000, 32_000))  # below those that the system gives to outgoing connections
+random.SystemRandom().shuffle(_PORTS)
+
+
 def free_port() -> int:
-    """A port of the loopback interface that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback interface that nobody uses now, and that nobody has been given before."""
+    while True:
+        port = _PORTS.pop()
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def answers(port: int) -> bool:
