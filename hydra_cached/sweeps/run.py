@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_cached.active import loaded_code, seam
+from hydra_cached.active import seam
 from hydra_cached.config import CacheOptions, Mode, options_of
 from hydra_cached.errors import UntrustedRoot, brief
 from hydra_cached.keys.code import code_index
@@ -23,6 +23,7 @@ from hydra_cached.opening import open_store
 from hydra_cached.shelf import StoreNotes
 from hydra_cached.stores.base import Store
 from hydra_cached.sweeps.ahead import paths_ahead
+from hydra_cached.sweeps.code import PlannedCode
 from hydra_cached.sweeps.compositions import Compositions
 from hydra_cached.sweeps.inner import Inner
 from hydra_cached.sweeps.jobs import Job, compose, handed_on, restored
@@ -61,9 +62,9 @@ class Sweep:
         base = str(config.hydra.runtime.cwd)
         store = None if self._cache is None else _store(self._cache, base)
         memory = None if store is None else StoreNotes(store, self._cache is not None and self._writes)
-        scope = (self._cache or CacheOptions()).code.value
+        self._scope = (self._cache or CacheOptions()).code.value
         files = FileDigests(memory, base).of
-        self._keys = JobKeys(task, lambda name: code_index().fingerprint(name, scope), files)
+        self._keys = JobKeys(task, lambda name: code_index().fingerprint(name, self._scope), files)
         self._files = files
         app = self._keys.task
         self._ledger = None if store is None or app is None else Ledger(store, app)
@@ -94,14 +95,14 @@ class Sweep:
             return self._launch(jobs)
 
     def _launch(self, jobs: list[Job]) -> list[JobReturn]:
-        found = {job.number: done for job in jobs if (done := self._done(job)) is not None}
+        found = {job.number: known for job in jobs if (known := self._done(job)) is not None}
         facts = [Fact(job.number, job.key, job.number in found, job.reason) for job in jobs]
         had = frozenset(self._had) if self._options.dedupe else frozenset()
         plan = make_plan(facts, had=had, dedupe=self._options.dedupe)
         by_number = {job.number: job for job in jobs}
         to_run = [by_number[number] for number in plan.order]
         stages = self._survey(to_run)
-        self._say(plan, found, stages)
+        self._say(plan, sum(done.seconds for done, _ in found.values()), stages)
         if self._plans:
             self._show(plan, by_number, stages)
             raise SystemExit(0)
@@ -109,9 +110,9 @@ class Sweep:
         self._make_way(
             [by_number[number] for number in plan.fates if plan.fates[number].fate is not Fate.SAME]
         )
-        for number, done in found.items():
-            results[number] = restored(by_number[number], done)
-            self._link(by_number[number], results[number], done.output_dir)
+        for number, (done, result) in found.items():
+            results[number] = result
+            self._link(by_number[number], result, done.output_dir)
         for job, result in self._run(to_run, stages):
             results[job.number] = result
             if job.key is not None and result.status is JobStatus.COMPLETED:
@@ -130,7 +131,7 @@ class Sweep:
             compose(self._composed, self._config, overrides, number, keys, named=not self._inner.one_by_one)
             for number, overrides in enumerate(job_overrides, first)
         ]
-        problem = loaded_code().disagreement(self._keys.read.values()) if wanted else None
+        problem = PlannedCode(self._keys.read, self._scope).problem() if wanted else None
         if problem is not None:
             log.warning("no job of this sweep is restored, shared or recorded: %s", problem)
         for job in jobs:
@@ -145,8 +146,8 @@ class Sweep:
             job.key = job_key(job.identity, repeat)
         return jobs
 
-    def _done(self, job: Job) -> Done | None:
-        """The record of a job that completed before, if it can be restored."""
+    def _done(self, job: Job) -> tuple[Done, JobReturn] | None:
+        """The record of a job that completed before, and what its launcher shall return, if it can be restored."""
         if not self._restores or self._ledger is None or job.key is None:
             return None
         done = self._ledger.find(job.key)
@@ -155,7 +156,11 @@ class Sweep:
         if outputs_of(done.output_dir, job.key) is None:
             job.reason = f"its output directory {done.output_dir} is gone"
             return None
-        return done
+        try:
+            return done, restored(job, done)
+        except Exception as error:
+            job.reason = f"it cannot be restored: {brief(error)}"
+            return None
 
     def _survey(self, jobs: list[Job]) -> Survey:
         """The stages of the jobs that run, if anybody wants to know."""
@@ -187,8 +192,8 @@ class Sweep:
             print(f"\n{stages_table(stages.rows)}\n")
             print("\n".join(UNKNOWN[stages.known :]))
 
-    def _say(self, plan: Plan, found: dict[int, Done], stages: Survey) -> None:
-        log.info("%s", plan.line(sum(done.seconds for done in found.values())))
+    def _say(self, plan: Plan, saved: float, stages: Survey) -> None:
+        log.info("%s", plan.line(saved))
         if self._ledger is None:
             log.info(
                 "no cache is active, so finished jobs are not remembered and stages are not shared; "
@@ -205,7 +210,7 @@ class Sweep:
         """Have the inner launcher run jobs."""
         if self._task is not None:
             self._task.keys = {job.number: job.key for job in jobs if job.key is not None}
-            self._task.code = list(self._keys.read.values())
+            self._task.code = PlannedCode(self._keys.read, self._scope)
             self._task.resumes = self._restores
         if self._inner.one_by_one:
             groups = [[jobs[at] for at in group] for group in runs_of([job.number for job in jobs])]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sweeping import STAGES, Sweeps, over, sweeps
@@ -187,3 +189,51 @@ def test_a_job_that_was_done_while_it_waited(sweeps: Sweeps) -> None:
     sweeps.sweep("model.k=1,2")
     assert sweeps.ran() == ["1", "2"]
     assert (sweeps.root / "out" / "1" / "outputs.txt").read_text().strip() == str(sweeps.root / "other" / "0")
+
+
+def test_two_sweeps_at_once_share_their_jobs(sweeps: Sweeps) -> None:
+    """Of two launches of one sweep at once, each job is run by one, and the other gets what it returned."""
+    stages = sweeps.root / "stages.py"
+    stages.write_text(stages.read_text().replace('ran("model")', 'ran("model"); import time; time.sleep(1.5)'))
+    with ThreadPoolExecutor() as pool:
+        outputs = list(pool.map(lambda to: sweeps.sweep("model.k=1,2,3", to=to), ("a", "b")))
+    assert sweeps.ran() == ["1", "2", "3"], outputs
+    for each in ("a", "b"):
+        sweep = sweeps.root / each
+        found = [
+            json.loads((sweep / str(number) / "result.txt").read_text())
+            if (sweep / str(number) / "result.txt").exists()
+            else Path((sweep / str(number) / "outputs.txt").read_text().strip(), "result.txt").read_text()
+            for number in range(3)
+        ]
+        assert [int(value) for value in found] == [6, 12, 18]
+
+
+@over("basic", "joblib")
+def test_a_comment_edited_in_the_middle_of_a_sweep(sweeps: Sweeps, launcher: str) -> None:
+    """What is edited while jobs run and does not count for them does not keep them from being recorded."""
+    stages = sweeps.root / "stages.py"
+    edit = 'ran("model")\n    open("stages.py", "a").write(f"# {k}\\n")'
+    stages.write_text(stages.read_text().replace('ran("model")', edit))
+    sweeps.sweep("model.k=1,2,3", launcher=launcher)
+    assert stages.read_text().count("\n# ") == 3 and sweeps.ran() == ["1", "2", "3"]
+    output = sweeps.sweep("model.k=1,2,3", launcher=launcher, to="again")
+    assert sweeps.ran() == [], output
+
+
+@over("basic", "joblib")
+def test_code_edited_in_the_middle_of_a_sweep(sweeps: Sweeps, launcher: str) -> None:
+    """Jobs that end after their code was edited are not recorded, under the old code or the new, and say so."""
+    stages = sweeps.root / "stages.py"
+    text = stages.read_text()
+    edit = 'ran("model")\n    write(k)'
+    editing = 'def write(k):\n    if k == 2:\n        open("stages.py", "a").write("def write(k): pass")\n'
+    stages.write_text(text.replace('ran("model")', edit) + editing)
+    output = sweeps.sweep("model.k=1,2", launcher=launcher)
+    assert "cannot be restored later" in output
+    sweeps.ran()
+    sweeps.sweep("model.k=2", launcher=launcher, to="new")
+    assert sweeps.ran() == ["2"]
+    stages.write_text(text.replace('ran("model")', edit) + editing)
+    sweeps.sweep("model.k=2", launcher=launcher, to="old")
+    assert sweeps.ran() == ["2"]

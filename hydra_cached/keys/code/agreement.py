@@ -155,7 +155,8 @@ def _essence(code: types.CodeType) -> Any:
     )
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    return code.co_name, code.co_code, constants, names, counts
+    # Python 3.10 has no qualified names here: two methods of one name that swapped bodies are not told apart there.
+    return getattr(code, "co_qualname", code.co_name), code.co_code, constants, names, counts
 
 
 def _functions_of(module: types.ModuleType, path: str) -> Iterator[types.FunctionType]:
