@@ -28,7 +28,7 @@ class Progress:
         hits: stages that jobs which ended were served.
         runs: stages that they ran.
         saved: seconds that the hits spared them.
-        left: seconds until all are done, if it goes on like this; None if nothing is known yet.
+        left: seconds until all are done, if it goes on like this; None if nothing is known yet, or to be done.
     """
 
     jobs: int
@@ -70,7 +70,7 @@ def progress(notes: Iterable[Mapping[str, Any]], jobs: int, seconds: float) -> P
         sum(int(note.get("hits", 0)) for note in several),
         sum(int(note.get("runs", 0)) for note in several),
         sum(float(note.get("saved", 0.0)) for note in several),
-        seconds / ended * (jobs - ended) if ended else None,
+        seconds / ended * (jobs - ended) if 0 < ended < jobs else None,
     )
 
 
@@ -140,11 +140,13 @@ def _bar(jobs: int) -> Callable[[Progress, bool], None] | None:
         from tqdm import tqdm
     except ImportError:
         return None
-    bar = tqdm(total=jobs, unit="job", dynamic_ncols=True)
+    # Not at once: the launcher logs its jobs first, and a line that follows a bar begins in the middle.
+    layout = "{percentage:3.0f}%|{bar:20}| {desc}"
+    bar = tqdm(total=jobs, dynamic_ncols=True, delay=LOOK / 2, bar_format=layout)
 
     def show(now: Progress, last: bool) -> None:
         bar.n = now.done + now.failed
-        bar.set_postfix_str(now.line())
+        bar.set_description_str(now.line())
         if last:
             bar.close()
 
