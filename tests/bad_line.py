@@ -52,7 +52,7 @@ class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        return MemoryFileSystem._strip_protocol(str(path).replace("flaky://", "memory://", 1))
+        return MemoryFileSystem._strip_protocol(str(path).replace(f"{cls.protocol}://", "memory://", 1))
 
     def cat_file(self, path: str, start: Any = None, end: Any = None, **kwargs: Any) -> bytes:
         self.faults.note("cat", path)
@@ -82,10 +82,6 @@ class LooksFirstFileSystem(FlakyFileSystem):
     protocol = "looksfirst"
     store: dict[str, Any] = {}
 
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        return MemoryFileSystem._strip_protocol(str(path).replace("looksfirst://", "memory://", 1))
-
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         if mode == "create":
             if self.exists(path):
@@ -99,10 +95,6 @@ class IgnoresFileSystem(FlakyFileSystem):
 
     protocol = "ignores"
     store: dict[str, Any] = {}
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        return MemoryFileSystem._strip_protocol(str(path).replace("ignores://", "memory://", 1))
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         super().pipe_file(path, value)

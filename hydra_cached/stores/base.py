@@ -112,6 +112,35 @@ class Store(Protocol):
         """Where leases on the store's keys are kept; None if the store has no way to."""
 
 
+class StoreAround(Store):
+    """A store around another, which does what it is not said to do in its place.
+
+    Args:
+        store: the other.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._store!r})"
+
+    def get(self, key: str) -> Entry | None:
+        return self._store.get(key)
+
+    def put(self, key: str, entry: Entry) -> int:
+        return self._store.put(key, entry)
+
+    def delete(self, key: str) -> bool:
+        return self._store.delete(key)
+
+    def keys(self) -> Iterator[str]:
+        return self._store.keys()
+
+    def claims(self) -> Claims | None:
+        return self._store.claims()
+
+
 class Claims(Protocol):
     """Small named texts, of which each name can be created only once. Names are strings of hex digits.
 

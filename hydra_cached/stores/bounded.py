@@ -6,9 +6,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator
 
-from hydra_cached.stores.base import Claims, Entry, Store
+from hydra_cached.stores.base import Entry, Store, StoreAround
 from hydra_cached.stores.eviction import Bounds
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.trim import Uses, leased_keys, trim
@@ -20,7 +19,7 @@ SHARE = 0.05  # of the allowed size: who has written so much looks again at once
 ROOM = 0.1  # of the allowed size: so much is made free, so that the next results fit
 
 
-class BoundedStore:
+class BoundedStore(StoreAround):
     """Notes what is used of a local directory, and keeps the directory within bounds, now and then.
 
     Args:
@@ -30,7 +29,7 @@ class BoundedStore:
     """
 
     def __init__(self, store: Store, directory: LocalStore, bounds: Bounds) -> None:
-        self._store = store
+        super().__init__(store)
         self._directory = directory
         self._bounds = bounds
         self._uses = Uses(directory)
@@ -40,9 +39,6 @@ class BoundedStore:
         self._pause = PAUSE
         self._started = time.time()
         self._said: set[str] = set()
-
-    def __repr__(self) -> str:
-        return f"BoundedStore({self._store!r})"
 
     def get(self, key: str) -> Entry | None:
         entry = self._store.get(key)
@@ -60,15 +56,6 @@ class BoundedStore:
             except OSError as error:
                 self._warn("fails", "the cache cannot be kept within its bounds: %s", error)
         return size
-
-    def delete(self, key: str) -> bool:
-        return self._store.delete(key)
-
-    def claims(self) -> Claims | None:
-        return self._store.claims()
-
-    def keys(self) -> Iterator[str]:
-        return self._store.keys()
 
     def _look(self) -> None:
         """Look at all of the directory, if it is time to, and evict."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from hydra_cached.errors import UntrustedEntry
-from hydra_cached.stores.base import Claims, Entry, Store
+from hydra_cached.stores.base import Entry, Store, StoreAround
 from hydra_cached.stores.entry import digest_of
 
 SIGNATURE = "signature"  # in a manifest: the scheme, a colon, and hex digits
@@ -21,7 +21,7 @@ _SCHEME = "hmac-sha256"
 _PURPOSE = b"hydra-cached entry\0"
 
 
-class SignedStore:
+class SignedStore(StoreAround):
     """Signs what it puts into a store; of what it gets from there, nothing without a right signature goes further.
 
     Whatever is found is looked at before anybody unpickles it, links and notes included. The store must give copies
@@ -35,11 +35,8 @@ class SignedStore:
     def __init__(self, store: Store, keys: Sequence[str]) -> None:
         if not keys or not all(keys):
             raise ValueError("a signing key is empty")
-        self._store = store
+        super().__init__(store)
         self._keys = [key.encode("utf-8", "surrogatepass") for key in keys]
-
-    def __repr__(self) -> str:
-        return f"SignedStore({self._store!r})"
 
     def get(self, key: str) -> Entry | None:
         entry = self._store.get(key)
@@ -70,15 +67,6 @@ class SignedStore:
         signature = _sign(self._keys[0], _message(key, entry))
         signed = {**entry.manifest, SIGNATURE: signature}
         return self._store.put(key, dataclasses.replace(entry, manifest=signed))
-
-    def delete(self, key: str) -> bool:
-        return self._store.delete(key)
-
-    def claims(self) -> Claims | None:
-        return self._store.claims()
-
-    def keys(self) -> Iterator[str]:
-        return self._store.keys()
 
 
 def _message(key: str, entry: Entry) -> bytes:
