@@ -162,6 +162,7 @@ def _kill(process: int) -> None:
 def write(say: Say, backend: Backend, number: int, keys: int, times: int) -> None:
     """Put entries under some keys, and see whether what is there is whole."""
     store, chance = backend.open(), random.Random()
+    _read_all(say, store)  # connected, which takes some stores a second
     say("ready", number)
     for _ in range(times):
         key = key_of(chance.randrange(keys))
