@@ -17,6 +17,7 @@ from hydra_cached.stores.eviction import Bounds
 from hydra_cached.stores.leases import Later, Leases, at_once
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.memory import MemoryStore
+from hydra_cached.stores.places import LocalPlace
 from hydra_cached.stores.signing import SignedStore
 from hydra_cached.stores.trust import PRIVATE, SHARED
 from hydra_cached.units import parse_age, parse_size
@@ -89,6 +90,7 @@ def with_leases(store: Store, options: CacheOptions) -> Opened:
 def _open_remote(url: str, options: CacheOptions, base: str | None) -> Opened:
     # fsspec is imported where it is needed only.
     from hydra_cached.stores.remote import RemoteStore
+    from hydra_cached.stores.remote_place import RemotePlace
     from hydra_cached.stores.tiers import TieredStore
     from hydra_cached.stores.uploads import UploadingStore
 
@@ -107,19 +109,23 @@ def _open_remote(url: str, options: CacheOptions, base: str | None) -> Opened:
                 raise
             log.error("The job runs without cache.local_dir: %s", error)
             directory = None
-    elif options.max_size is not None or options.max_age is not None:
-        log.warning(
-            "cache.max_size and cache.max_age bound local directories; for %s, see hydra-cached gc", remote
-        )
     store = _signed(store, options)
-    near = None
+    near = bounded = None
     if directory is not None:
         near = _signed(directory, options)
         store = _bounded(store, directory, options)
-    if uploading is None:
-        return Opened(store, _leases(store, options, remote=True), near=near)
-    leases = _leases(store, options, remote=True, later=uploading.uploads.after)
-    return Opened(store, leases, uploading.uploads.wait, near)
+    elif options.local_dir is None and options.mode is not Mode.readonly and _bounds(options):
+        store = bounded = BoundedStore(store, RemotePlace(remote), _bounds(options))
+
+    def finish() -> None:
+        if uploading is not None:
+            uploading.uploads.wait()
+        if bounded is not None:
+            bounded.look()
+
+    later = at_once if uploading is None else uploading.uploads.after
+    leases = _leases(store, options, remote=True, later=later)
+    return Opened(store, leases, finish if uploading or bounded else None, near)
 
 
 def _directory(root: str, options: CacheOptions, *, repairs: bool) -> LocalStore:
@@ -140,11 +146,14 @@ def _signed(store: Store, options: CacheOptions) -> Store:
 def _bounded(store: Store, directory: LocalStore, options: CacheOptions) -> Store:
     if options.mode is Mode.readonly:
         return store
-    bounds = Bounds(
+    return BoundedStore(store, LocalPlace(directory), _bounds(options))
+
+
+def _bounds(options: CacheOptions) -> Bounds:
+    return Bounds(
         None if options.max_size is None else parse_size(options.max_size),
         None if options.max_age is None else parse_age(options.max_age),
     )
-    return BoundedStore(store, directory, bounds)
 
 
 def _leases(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from pathlib import Path
 
@@ -82,13 +81,15 @@ def test_a_local_directory_needs_no_other_in_front(tmp_path: Path, caplog: pytes
     assert "local_dir" in caplog.text and not (tmp_path / "tier").exists()
 
 
-def test_bounds_want_a_local_directory(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    """``max_size`` of a bucket without ``local_dir`` is said to bound nothing."""
-    with caplog.at_level(logging.WARNING):
-        opened(dir=place(), max_size="1GB", local_dir=tmp_path / "tier")
-        assert caplog.text == ""
-        opened(dir=place(), max_size="1GB")
-    assert "gc" in caplog.text
+def test_bounds_of_a_tier_are_not_those_of_the_bucket(tmp_path: Path) -> None:
+    """With ``local_dir``, ``max_size`` bounds that directory; the bucket keeps all."""
+    url, tier = place(), tmp_path / "tier"
+    for number in range(4):
+        run = opened(dir=url, max_size="10kB", local_dir=tier)
+        run.store.put(key_of(number), made(number, 8_000))
+        assert run.finish is not None
+        run.finish()
+    assert len(list(opened(dir=url).store.keys())) == 4
 
 
 def test_a_tier_that_others_can_write_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from hydra_cached.stores.connection import Connection
 from hydra_cached.stores.eviction import Bounds
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.memory import MemoryStore
+from hydra_cached.stores.places import LocalPlace
 from hydra_cached.stores.remote import RemoteStore
 from hydra_cached.stores.signing import SignedStore
 from hydra_cached.stores.tiers import TieredStore
@@ -68,7 +69,7 @@ class BoundedBackend(LocalBackend):
 
     def open(self) -> Store:
         directory = LocalStore(self.root)
-        return BoundedStore(directory, directory, Bounds(size=10**9, age=10**6))
+        return BoundedStore(directory, LocalPlace(directory), Bounds(size=10**9, age=10**6))
 
 
 @dataclass

@@ -19,6 +19,7 @@ from hydra_cached.stores.base import LINK, Entry
 from hydra_cached.stores.bounded import BoundedStore
 from hydra_cached.stores.eviction import Bounds, Item, evictions
 from hydra_cached.stores.local import LocalStore
+from hydra_cached.stores.places import LocalPlace
 from hydra_cached.stores.serializers import dump, load
 from hydra_cached.stores.trim import RESOLUTION, Uses, leased_keys, trim
 from hydra_cached.testing import is_whole, key_of, made
@@ -255,7 +256,7 @@ def test_age_counts_from_the_last_use(store: LocalStore, aged: Callable[[float],
     """What was stored long ago and used lately stays; what nobody used goes."""
     used, idle = put(store, 1), put(store, 2)
     aged(100)
-    BoundedStore(store, store, Bounds()).get(used)
+    BoundedStore(store, LocalPlace(store), Bounds()).get(used)
     os.utime(store.root / "used" / used[:2] / used, (time.time(), time.time()))
     assert trim(store, Bounds(age=99 * HOUR)).gone == (idle,)
     assert not trim(store, Bounds(age=99 * HOUR)).gone and list(store.keys()) == [used]
@@ -303,18 +304,18 @@ def test_uses_are_recorded_once_an_hour(
     """A hit leaves a mark of its time beside the entry, and not again within the hour; the entry is not touched."""
     key = put(store, 1)
     before = store.path(key).stat()
-    reader = BoundedStore(store, store, Bounds())
+    reader = BoundedStore(store, LocalPlace(store), Bounds())
     assert not Uses(store).times()
     reader.get(key)
     first = Uses(store).times()
     assert set(first) == {key} and abs(first[key] - time.time()) < 60
     unused(store, key, 0.5)
     half = Uses(store).times()
-    for other in (reader, BoundedStore(store, store, Bounds())):
+    for other in (reader, BoundedStore(store, LocalPlace(store), Bounds())):
         other.get(key)
         assert Uses(store).times() == half
     unused(store, key, 2)
-    BoundedStore(store, store, Bounds()).get(key)
+    BoundedStore(store, LocalPlace(store), Bounds()).get(key)
     assert time.time() - Uses(store).times()[key] < RESOLUTION
     after = store.path(key).stat()
     assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
@@ -324,7 +325,7 @@ def test_uses_that_cannot_be_recorded_do_no_harm(store: LocalStore) -> None:
     """A hit is a hit, whatever is in the way of the mark."""
     key = put(store, 1)
     (store.root / "used").write_text("in the way")
-    entry = BoundedStore(store, store, Bounds()).get(key)
+    entry = BoundedStore(store, LocalPlace(store), Bounds()).get(key)
     assert entry is not None and is_whole(entry)
 
 
@@ -341,7 +342,7 @@ def test_marks_go_with_their_entries(store: LocalStore) -> None:
 def test_links_and_notes_are_not_marked(store: LocalStore) -> None:
     """Only results have uses that matter."""
     store.put(key_of(1), Entry({LINK: key_of(2)}))
-    BoundedStore(store, store, Bounds()).get(key_of(1))
+    BoundedStore(store, LocalPlace(store), Bounds()).get(key_of(1))
     assert not (store.root / "used").exists()
 
 
@@ -357,7 +358,7 @@ def filled(store: LocalStore, number: int, aged: Callable[[float], None]) -> Non
 def test_puts_keep_a_directory_within_its_size(store: LocalStore, aged: Callable[[float], None]) -> None:
     """Entries of earlier runs make room for this one's, down to nine tenths of the size."""
     filled(store, 20, aged)
-    run = BoundedStore(store, store, Bounds(100_000))
+    run = BoundedStore(store, LocalPlace(store), Bounds(100_000))
     run.put(key_of(100), made(100, 10_000))
     total = sum(each.size for each in store.stats())
     assert 60_000 < total <= 90_000 and run.get(key_of(100)) is not None
@@ -368,7 +369,7 @@ def test_what_a_run_used_or_wrote_or_holds_a_lease_of_stays(
 ) -> None:
     """However little room there is; the log says so once."""
     filled(store, 10, aged)
-    run = BoundedStore(store, store, Bounds(10))
+    run = BoundedStore(store, LocalPlace(store), Bounds(10))
     used = [run.get(key_of(n)) for n in (3, 4)]
     claims = run.claims()
     assert (
@@ -384,7 +385,7 @@ def test_what_is_younger_than_the_run_stays(store: LocalStore, aged: Callable[[f
     """What another process stored since this run began is not taken from it."""
     filled(store, 3, aged)
     aged(-1)
-    run = BoundedStore(store, store, Bounds(10))
+    run = BoundedStore(store, LocalPlace(store), Bounds(10))
     aged(0)
     put(store, 50)
     run.put(key_of(100), made(100, 0))
@@ -398,7 +399,7 @@ def test_not_every_put_looks_at_everything(
     looks = []
     real = bounded.trim
     monkeypatch.setattr(bounded, "trim", lambda *a, **k: looks.append(1) or real(*a, **k))
-    runs = [BoundedStore(store, store, Bounds(10**6, DAY)) for _ in range(2)]
+    runs = [BoundedStore(store, LocalPlace(store), Bounds(10**6, DAY)) for _ in range(2)]
     for n in range(40):
         runs[n % 2].put(key_of(n), made(n, 0))
     assert len(looks) == 1
@@ -427,7 +428,7 @@ def test_trimming_that_fails_fails_no_put(
         raise error
 
     monkeypatch.setattr(bounded, "trim", fail)
-    run = BoundedStore(store, store, Bounds(10))
+    run = BoundedStore(store, LocalPlace(store), Bounds(10))
     for n in range(3):
         run.put(key_of(n), made(n, 100))
     assert len(list(store.keys())) == 3 and caplog.text.count("cannot be kept within its bounds") == 1
@@ -439,5 +440,5 @@ def test_evictions_are_logged(
     """How many results went, and what that frees."""
     filled(store, 5, aged)
     with caplog.at_level(logging.INFO):
-        BoundedStore(store, store, Bounds(20_000)).put(key_of(9), made(9, 0))
+        BoundedStore(store, LocalPlace(store), Bounds(20_000)).put(key_of(9), made(9, 0))
     assert "results were evicted" in caplog.text

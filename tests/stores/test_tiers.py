@@ -22,6 +22,7 @@ from hydra_cached.stores.base import LINK, Entry
 from hydra_cached.stores.bounded import BoundedStore
 from hydra_cached.stores.eviction import Bounds
 from hydra_cached.stores.local import LocalStore
+from hydra_cached.stores.places import LocalPlace
 from hydra_cached.stores.remote import RemoteStore
 from hydra_cached.stores.signing import SignedStore
 from hydra_cached.stores.tiers import TieredStore
@@ -253,7 +254,7 @@ def test_bounds_hold_for_the_directory_alone(
 
 def test_a_bounded_tier_counts_what_it_is_given(local: LocalStore, tiered: TieredStore) -> None:
     """A bounded store around the tiers keeps the directory within its size."""
-    bounded = BoundedStore(tiered, local, Bounds(size=500_000))
+    bounded = BoundedStore(tiered, LocalPlace(local), Bounds(size=500_000))
     for number in range(8):
         bounded.put(key_of(number), made(number, 100_000))
         assert is_whole(bounded.get(key_of(number)))

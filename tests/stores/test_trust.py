@@ -301,6 +301,7 @@ sys.path[:0] = {paths!r}
 from hydra_cached.testing import is_whole, key_of, made
 from hydra_cached.errors import *
 from hydra_cached.stores.bounded import BoundedStore
+from hydra_cached.stores.places import LocalPlace
 from hydra_cached.stores.eviction import Bounds
 from hydra_cached.stores.local import LocalStore
 from hydra_cached.stores.trim import trim
@@ -312,7 +313,7 @@ os.setuid({user})
 os.umask({mask})
 KEY, OTHER = key_of(1), key_of(2)
 directory = LocalStore({root!r}, {access})
-store = BoundedStore(directory, directory, Bounds(10**9))
+store = BoundedStore(directory, LocalPlace(directory), Bounds(10**9))
 """
 
 
