@@ -30,13 +30,13 @@ engines: .venv-engines/.done .venv-ray/.done
 # An environment of its own, for some clients change what others do: sshfs takes over sftp://.
 .venv-engines/.done: setup.py
 	$(PYTHON) -m venv .venv-engines
-	.venv-engines/bin/python -m pip install --quiet --editable ".[test,launchers,s3,azure,sftp]"
+	.venv-engines/bin/python -m pip install --quiet --editable ".[test,launchers,s3,azure,gcs,sftp]" gcp-storage-emulator
 	touch $@
 
 # The launcher for Ray wants other versions of cloudpickle and joblib.
 .venv-ray/.done: setup.py
 	$(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/python -m pip install --quiet --editable ".[ray]" pytest
+	.venv-ray/bin/python -m pip install --quiet --editable ".[ray]" pytest hypothesis
 	touch $@
 
 $(VENV)/.demo: setup.py

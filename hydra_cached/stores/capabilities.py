@@ -11,7 +11,7 @@ import contextlib
 import enum
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -56,15 +56,22 @@ KNOWN = {
     **dict.fromkeys(("ftp", "http", "https", "webdav", "hf", "dbfs"), Abilities(Exclusive.NO)),
     **dict.fromkeys(("oss", "oci", "tos"), Abilities(Exclusive.ASK, whole=True)),
 }
+# Protocols of which there are many servers, and the variables that name one.
+_ENDPOINTS = {
+    **dict.fromkeys(("s3", "s3a"), ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "FSSPEC_S3_ENDPOINT_URL")),
+    **dict.fromkeys(("gs", "gcs"), ("STORAGE_EMULATOR_HOST",)),
+}
 
 
 def abilities(protocol: str, options: Mapping[str, Any]) -> Abilities:
     """What is known of a protocol's file system, without asking it.
 
-    S3 is spoken by many servers, of which some let everybody win: all but Amazon's own are asked.
+    S3 is spoken by many servers, of which some let everybody win: all but Amazon's own are asked, and so is what
+    stands in for Google's.
     """
     known = KNOWN.get(protocol, Abilities())
-    if protocol in ("s3", "s3a") and _endpoint(options):
+    variables = _ENDPOINTS.get(protocol)
+    if variables is not None and _endpoint(options, variables):
         return Abilities(Exclusive.ASK, whole=True)
     return known
 
@@ -169,10 +176,9 @@ def changed_at(info: Mapping[str, Any]) -> float | None:
     return None
 
 
-def _endpoint(options: Mapping[str, Any]) -> bool:
+def _endpoint(options: Mapping[str, Any], variables: Iterable[str]) -> bool:
     inner = options.get("client_kwargs")
     given = options.get("endpoint_url") or (isinstance(inner, Mapping) and inner.get("endpoint_url"))
-    variables = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "FSSPEC_S3_ENDPOINT_URL")
     return bool(given or any(os.environ.get(name) for name in variables))
 
 

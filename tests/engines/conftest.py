@@ -37,10 +37,12 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def unconditional(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+@pytest.fixture(scope="session", params=["s3rver", "google"])
+def unconditional(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
     """A remote place where all succeed."""
-    with buckets.s3rver(tmp_path_factory.mktemp("s3rver")) as started:
+    with getattr(buckets, request.param)(tmp_path_factory.mktemp(request.param)) as started:
         yield started
 
 
