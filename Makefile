@@ -21,8 +21,8 @@ test-matrix:
 
 # Real engines on this machine (Debian, as root): installed, started, tested against, and stopped again.
 test-engines: engines
-	HYDRA_CACHED_ENGINES=1 .venv-engines/bin/python -m pytest -rs tests/engines
-	HYDRA_CACHED_ENGINES=1 .venv-ray/bin/python -m pytest -rs tests/engines/test_launchers.py -k ray
+	HYDRA_CACHED_ENGINES=1 .venv-engines/bin/python -m pytest -rs $(ENGINES) tests/engines
+	HYDRA_CACHED_ENGINES=1 .venv-ray/bin/python -m pytest -rs $(ENGINES) tests/engines/test_launchers.py -k ray
 
 engines: .venv-engines/.done .venv-ray/.done
 	bash tests/engines/install.sh
