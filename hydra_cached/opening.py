@@ -34,12 +34,14 @@ class Opened:
     Args:
         store: the entries.
         leases: who computes what; None if nobody says.
-        finish: waits for what is still on its way to the store.
+        wait: waits for what is still on its way to the store; None if nothing ever is.
+        finish: does what is left to do when a job is done; None if nothing ever is.
         near: where little things can be noted that this host can find out again; None if that is far away.
     """
 
     store: Store
     leases: Leases | None = None
+    wait: Callable[[], None] | None = None
     finish: Callable[[], None] | None = None
     near: Store | None = None
 
@@ -125,7 +127,8 @@ def _open_remote(url: str, options: CacheOptions, base: str | None) -> Opened:
 
     later = at_once if uploading is None else uploading.uploads.after
     leases = _leases(store, options, remote=True, later=later)
-    return Opened(store, leases, finish if uploading or bounded else None, near)
+    wait = None if uploading is None else uploading.uploads.wait
+    return Opened(store, leases, wait, finish if uploading or bounded else None, near)
 
 
 def _directory(root: str, options: CacheOptions, *, repairs: bool) -> LocalStore:

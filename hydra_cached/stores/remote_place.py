@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 
 from hydra_cached.stores.capabilities import changed_at
@@ -33,9 +34,11 @@ class RemotePlace:
 
     def last_look(self) -> float:
         try:
-            return changed_at(self.entries.connection.call(lambda fs, path: fs.info(path), MARK)) or 0.0
+            mark = self.entries.connection.call(lambda fs, path: fs.info(path), MARK)
         except FileNotFoundError:
             return 0.0
+        # Where nothing has a time, nothing can be told to be old, either.
+        return changed_at(mark) or time.time()
 
     def note_look(self) -> None:
         self.entries.connection.call(lambda fs, path: fs.pipe_file(path, b""), MARK)

@@ -27,9 +27,22 @@ class PlannedCode:
         self._scope = scope
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was loaded here says nothing of another process: it imports what it needs from now on.
-        reads = {name: Read(each.digest, each.files, frozenset()) for name, each in self._reads.items()}
-        return {**self.__dict__, "_reads": reads}
+        # What was loaded here says nothing of another process: it imports what it needs from now on. Most names
+        # share their files, which travel once.
+        files = {path: stamp for each in self._reads.values() for path, stamp in each.files.items()}
+        places = {path: place for place, path in enumerate(files)}
+        reads = {
+            name: (each.digest, [places[path] for path in each.files]) for name, each in self._reads.items()
+        }
+        return {"scope": self._scope, "files": list(files.items()), "reads": reads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        files = state["files"]
+        self._scope = state["scope"]
+        self._reads = {
+            name: Read(digest, dict(files[place] for place in places), frozenset())
+            for name, (digest, places) in state["reads"].items()
+        }
 
     def problem(self) -> str | None:
         """Why what a job did must not be recorded under its key; None if it may."""

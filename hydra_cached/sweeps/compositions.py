@@ -77,7 +77,9 @@ class Compositions:
         self._loader.load_sweep_config = self._composed
 
     def _leave(self) -> None:
-        vars(self._loader).pop("load_sweep_config", None)
+        listening = vars(self._loader).get("load_sweep_config")
+        if isinstance(getattr(listening, "__self__", None), Compositions):
+            del self._loader.load_sweep_config
 
     def _composed(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         config: DictConfig = self._compose(master_config, sweep_overrides)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, flag_override
+
+_NAMING = threading.Lock()  # for launchers that compose in threads
 
 
 class NumberedJobs:
@@ -62,12 +65,13 @@ def with_launcher(config: DictConfig, launcher: Any) -> DictConfig:
 @contextmanager
 def _named(config: DictConfig, launcher: Any) -> Iterator[None]:
     """Have a sweep's config name another launcher for a while: a copy of it would take longer than to compose."""
-    before = config.hydra.launcher
-    _set_launcher(config, launcher)
-    try:
-        yield
-    finally:
-        _set_launcher(config, before)
+    with _NAMING:
+        before = config.hydra.launcher
+        _set_launcher(config, launcher)
+        try:
+            yield
+        finally:
+            _set_launcher(config, before)
 
 
 def _set_launcher(config: DictConfig, launcher: Any) -> None:

@@ -148,6 +148,7 @@ def _bar(jobs: int) -> Callable[[Progress, bool], None] | None:
         bar.n = now.done + now.failed
         bar.set_description_str(now.line())
         if last:
+            bar.delay = 0  # or it would not end its line
             bar.close()
 
     return show

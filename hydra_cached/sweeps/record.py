@@ -19,6 +19,7 @@ from hydra_cached.events import Kind, Summary
 from hydra_cached.keys.code import code_index
 from hydra_cached.keys.files import FileDigests
 from hydra_cached.opening import Opened
+from hydra_cached.stores.leases import Lease
 from hydra_cached.sweeps.code import PlannedCode
 from hydra_cached.sweeps.ledger import Done, Ledger, Seen
 from hydra_cached.sweeps.outputs import mark, outputs_of, point
@@ -65,11 +66,7 @@ class JobRecord:
         lease, done = None, None
         try:
             if self.resumes and self.key is not None:
-                if self.opened.leases is None:
-                    done = self._done_meanwhile()
-                else:
-                    what = f"job {self.hydra.job.num} of {self.app}"
-                    lease, done = self.opened.leases.take(self.key, what, self._done_meanwhile)
+                lease, done = self._taken(self.key)
         except Exception as error:
             log.warning("it cannot be known whether another process runs this job: %s", brief(error))
         try:
@@ -77,9 +74,15 @@ class JobRecord:
         finally:
             if lease is not None:
                 lease.release()
-            if self.opened.finish is not None:
-                with contextlib.suppress(Exception):
-                    self.opened.finish()
+            if self.opened.wait is not None:
+                self.opened.wait()
+
+    def _taken(self, key: str) -> tuple[Lease | None, Done | None]:
+        leases = self.opened.leases
+        # Who uses a bucket may be on a machine that does not see the outputs, and would wait for nothing.
+        if leases is None or self.opened.near is not self.opened.store:
+            return None, self._done_meanwhile(key)
+        return leases.take(key, f"job {self.hydra.job.num} of {self.app}", lambda: self._done_meanwhile(key))
 
     def say(self, state: str) -> None:
         """Say how far the job is, to a launcher that may be elsewhere."""
@@ -122,11 +125,11 @@ class JobRecord:
         )
         self._ledger.add_habits(self._seen(config))
 
-    def _done_meanwhile(self) -> Done | None:
+    def _done_meanwhile(self, key: str) -> Done | None:
         """The job's record, if one has been made since the launch."""
         with contextlib.suppress(Exception):
-            done = self._ledger.find(self.key) if self.key is not None else None
-            outputs = outputs_of(done.output_dir, self.key) if done is not None and self.key else None
+            done = self._ledger.find(key)
+            outputs = None if done is None else outputs_of(done.output_dir, key)
             if outputs is not None:
                 own = self.hydra.runtime.output_dir
                 if outputs != os.path.realpath(own):

@@ -57,7 +57,6 @@ class Sweep:
     ) -> None:
         self._options = options
         self._config = config
-        self._composed = Compositions(context.config_loader)
         self._cache = cache_of(config)
         base = str(config.hydra.runtime.cwd)
         store = None if self._cache is None else _store(self._cache, base)
@@ -73,6 +72,7 @@ class Sweep:
         self._had: dict[str, tuple[Job, JobReturn]] = {}  # what ran in earlier batches
         self._plans = bool(OmegaConf.select(config, "cache.plan"))
         self._inner = Inner(context, self._task or task, config)
+        self._composed = Compositions(context.config_loader)
 
     @property
     def _writes(self) -> bool:

@@ -6,17 +6,17 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from hydra_cached.config import options_of
 from hydra_cached.errors import brief
+from hydra_cached.opening import open_store
 from hydra_cached.sweeps.code import PlannedCode
 from hydra_cached.sweeps.progress import DONE, FAILED, RUNNING
-
-if TYPE_CHECKING:
-    from hydra_cached.sweeps.record import JobRecord
+from hydra_cached.sweeps.record import JobRecord
 
 log = logging.getLogger("hydra_cached.sweeps")
 
@@ -69,10 +69,6 @@ class RecordedTask:
         return value
 
     def _record_of(self, config: DictConfig) -> JobRecord | None:
-        from hydra_cached.config import options_of
-        from hydra_cached.opening import open_store
-        from hydra_cached.sweeps.record import JobRecord
-
         try:
             hydra = HydraConfig.get()
             options = options_of(config)

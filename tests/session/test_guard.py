@@ -277,18 +277,6 @@ def test_an_edit_that_does_not_count(stages: Lab, edit: str) -> None:
     assert not built.of("x").stored and "was changed after it had been imported" in built.of("x").reason
 
 
-def test_an_edit_before_anything_was_stored(stages: Lab) -> None:
-    """A module that is edited after it was seen to be what is loaded, and still says the same, is."""
-    stages.edit("tuple(range(3))", "(0, 1, 2)")  # what an import computes cannot be compared
-    stages.build(CONFIG.replace("stages.stage", "stages.use"))
-    stages.edit(*EDITS_THAT_DO_NOT_COUNT["a comment"][1:], restart=False)
-    later(stages.root / "stages.py")
-    assert all(event.stored for event in stages.build(CONFIG).events)
-    stages.edit("factor = 3", "factor = 4", restart=False)
-    later(stages.root / "stages.py")
-    assert not stages.build(CONFIG.replace("x: 1", "x: 2")).of("x").stored
-
-
 def test_within_one_session(stages: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Edits between the calls of one session are seen, refused until a reload, and stored after it."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)

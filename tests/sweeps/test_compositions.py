@@ -21,7 +21,7 @@ BATCH = [["a=1"], ["a=2"]]
 
 
 @pytest.fixture
-def loader(tmp_path: Path) -> Iterator[Any]:
+def loader(tmp_path: Path, hydra_restore_singletons: None) -> Iterator[Any]:
     (tmp_path / "config.yaml").write_text("a: 0\nwhen: ${now:%f}\n")
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         yield GlobalHydra.instance().config_loader()

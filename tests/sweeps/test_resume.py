@@ -209,15 +209,14 @@ def test_two_sweeps_at_once_share_their_jobs(sweeps: Sweeps) -> None:
         assert [int(value) for value in found] == [6, 12, 18]
 
 
-@over("basic", "joblib")
-def test_a_comment_edited_in_the_middle_of_a_sweep(sweeps: Sweeps, launcher: str) -> None:
-    """What is edited while jobs run and does not count for them does not keep them from being recorded."""
+def test_a_comment_edited_in_the_middle_of_a_sweep(sweeps: Sweeps) -> None:
+    """What is edited while jobs run, and counts for none of them, does not keep them from being recorded."""
     stages = sweeps.root / "stages.py"
-    edit = 'ran("model")\n    open("stages.py", "a").write(f"# {k}\\n")'
+    edit = 'ran("model")\n    if k > 1: open("stages.py", "a").write(f"# {k}\\n")'
     stages.write_text(stages.read_text().replace('ran("model")', edit))
-    sweeps.sweep("model.k=1,2,3", launcher=launcher)
-    assert stages.read_text().count("\n# ") == 3 and sweeps.ran() == ["1", "2", "3"]
-    output = sweeps.sweep("model.k=1,2,3", launcher=launcher, to="again")
+    sweeps.sweep("model.k=1,2,3")
+    assert stages.read_text().count("\n# ") == 2 and sweeps.ran() == ["1", "2", "3"]
+    output = sweeps.sweep("model.k=1,2,3", to="again")
     assert sweeps.ran() == [], output
 
 

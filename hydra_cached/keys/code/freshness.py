@@ -5,10 +5,9 @@ source. There is no record of when a module was imported, so that is found out f
 
 * a module that was not loaded when its source was looked at was imported from what the look saw;
 * so was one whose file was last written before this process began;
-* a file that changed after it was known to be what was imported is it no more, unless what is loaded agrees with
-  the source as it is now (``agreement``);
-* for all others, what is loaded is compared with the source, too, and where that does not tell, the bytecode that
-  Python wrote at the import does.
+* a file that changed after it was known to be what was imported, is it no more;
+* for all others, what is loaded is compared with the source (``agreement``), and where that does not tell, the
+  bytecode that Python wrote at the import does.
 
 Code whose fingerprint is one that was found to be loaded, by the very modules that are loaded still, is loaded: of
 what was edited since, nothing counts (a comment, a function that it does not reach).
@@ -87,19 +86,16 @@ class LoadedCode:
     ) -> str | None:
         sign = _sign(path, name, module)
         _, known = self._known.get(sign, (None, None))
-        if known == stamp:
-            return None
-        same: bool | None
         if known is None:
             read_now = imported_since or _written_before_start(path)
             same = True if read_now and not _may_be_stale(module, path) else agreement(module, path)
             if same is None and not _compiled_from(module, path):
                 return f"it cannot be told whether {path} was changed after it had been imported"
-        else:
-            same = agreement(module, path) or False
-        if same is False:
+            if same is not False:
+                known = stamp
+                self._known[sign] = getattr(module, "__spec__", None), stamp
+        if known != stamp:
             return f"{path} was changed after it had been imported, so that other code ran than it says"
-        self._known[sign] = getattr(module, "__spec__", None), stamp
         return None
 
 
