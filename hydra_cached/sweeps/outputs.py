@@ -25,8 +25,11 @@ def owner(directory: str | os.PathLike[str]) -> str | None:
 
 
 def outputs_of(directory: str, key: str) -> str | None:
-    """Where the outputs are of a job that completed in a directory, which may have been set aside since."""
-    for candidate in (directory, *map(str, _set_aside(directory, key))):
+    """Where the outputs are of a job that completed in a directory, which may have been set aside since.
+
+    Or in another, if that is what the directory says.
+    """
+    for candidate in (directory, *_pointed(directory), *map(str, _set_aside(directory, key))):
         if owner(candidate) == key:
             return os.path.realpath(candidate)
     return None
@@ -78,6 +81,13 @@ def link(directory: str, target: str, key: str) -> str | None:
 def point(directory: str | os.PathLike[str], target: str) -> None:
     """Say in a directory where the outputs are."""
     Path(directory, POINTER).write_text(f"{target}\n")
+
+
+def _pointed(directory: str) -> list[str]:
+    try:
+        return [Path(directory, POINTER).read_text().strip()]
+    except (OSError, ValueError):
+        return []
 
 
 def _link(path: Path, target: str) -> None:

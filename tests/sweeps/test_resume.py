@@ -177,7 +177,7 @@ def test_secrets_stay_out_of_records(sweeps: Sweeps) -> None:
 
 
 def test_a_job_that_was_done_while_it_waited(sweeps: Sweeps) -> None:
-    """A job that another launch of the sweep completes before its turn comes is not run again."""
+    """A job that another launch of the sweep completes before its turn comes is not run again; nor is its equal."""
     stages = sweeps.root / "stages.py"
     other = """def model(data, k):
     import os, subprocess, sys
@@ -186,9 +186,10 @@ def test_a_job_that_was_done_while_it_waited(sweeps: Sweeps) -> None:
         subprocess.run(command, check=True)
 """
     stages.write_text(stages.read_text().replace("def model(data, k):\n", other))
-    sweeps.sweep("model.k=1,2")
+    sweeps.sweep("model.k=1,2,2")
     assert sweeps.ran() == ["1", "2"]
     assert (sweeps.root / "out" / "1" / "outputs.txt").read_text().strip() == str(sweeps.root / "other" / "0")
+    assert (sweeps.root / "out" / "2").resolve() == sweeps.root / "other" / "0"
 
 
 def test_two_sweeps_at_once_share_their_jobs(sweeps: Sweeps) -> None:
