@@ -37,6 +37,7 @@ _READING_METHODS = words(
     "copy count endswith format get index items join keys lower split startswith strip upper values"
 )
 _SETTING = re.compile(r"\.(manual_seed|seed|seed_everything|set_\w*seed\w*|set_default_\w+|load_dotenv)$")
+_LOOKING_UP = re.compile(r"\.(get|current|default|instance)[^.]*$")
 _REGISTERING = re.compile(r"(?i)regist(er|ry)[^.]*(\.[^.]*)?$")
 # A class that is registered there answers isinstance of its own instances, no more.
 _ABSTRACT = ("collections.abc.", "numbers.", "os.PathLike.")
@@ -72,8 +73,9 @@ class Effects:
     def is_effect(self, module: Module, unit: Unit) -> bool:
         """Whether a statement acts on something outside the project's own variables."""
         for chain in unit.stores:
-            if any(meaning.key is None for meaning in self.resolver.meanings(module, chain)):
-                return True
+            for meaning in self.resolver.meanings(module, chain):
+                if meaning.key is None or self._is_shared(meaning.key):
+                    return True
         for call in unit.calls:
             if call.kind == "bare" and self._acts(module, call):
                 return True
@@ -86,6 +88,19 @@ class Effects:
                 for meaning in self.resolver.meanings(module, call.function):
                     if _REGISTERING.search(meaning.external) and not meaning.external.startswith(_ABSTRACT):
                         return True
+        return False
+
+    def _is_shared(self, key: Key) -> bool:
+        """Whether a variable is something of others that a call looked up: ``context = decimal.getcontext()``."""
+        module = self._modules.get(key[0])
+        for unit in module.live_binders(key[1]) if module is not None else ():
+            for call in unit.calls:
+                assert module is not None
+                for meaning in self.resolver.meanings(module, call.function):
+                    name = meaning.external
+                    if meaning.key is None and _LOOKING_UP.search(name):
+                        if name not in _READING and not name.startswith(_HARMLESS):
+                            return True
         return False
 
     def _acts(self, module: Module, call: Call) -> bool:

@@ -58,6 +58,11 @@ class Executed:
                 chain = changed_chain(node)
                 if chain is not None and chain[0] not in hidden:
                     unit.stores.append(chain)
+                root: ast.expr = node
+                while isinstance(root, (ast.Attribute, ast.Subscript)):
+                    root = root.value
+                if isinstance(root, ast.Call):
+                    self.call(root, "bare", hidden)  # `f().x = 1`: what f gives is changed, and nobody keeps it
             self.several(ast.iter_child_nodes(node), hidden)
         elif isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
             targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}

@@ -275,6 +275,7 @@ PROJECTS = [
         "effects.target",
         {
             "effects.py": """\
+                import decimal
                 import logging
                 import os
                 import random
@@ -283,6 +284,10 @@ PROJECTS = [
                 SEED = 1
                 logger = logging.getLogger(__name__)
                 logger.setLevel("INFO")
+                logging.getLogger("chatty").propagate = False
+                decimal.getcontext().prec = 5
+                context = decimal.getcontext()
+                context.Emin = -5
                 logging.basicConfig(level="INFO")
                 random.seed(SEED)
                 os.environ["THREADS"] = "1"
@@ -325,6 +330,9 @@ PROJECTS = [
                 "a bare call at module level counts", "effects.py", "random.seed(SEED)", "random.seed(2)"
             ),
             changed("a constant that a bare call uses counts", "effects.py", "SEED = 1", "SEED = 2"),
+            changed("what is set on what a call gives counts", "effects.py", "prec = 5", "prec = 6"),
+            changed("what is set on what a call gave counts", "effects.py", "Emin = -5", "Emin = -6"),
+            same("a setting of a logger that is looked up does not", "effects.py", '"chatty").pro', '"loud").pro'),
             changed("a bare call of the project's own function counts", "effects.py", "setup(3)", "setup(4)"),
             changed(
                 "the body of a function that is called bare counts",
