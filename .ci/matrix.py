@@ -21,9 +21,10 @@ ROOT = Path(__file__).parent.parent
 NEWEST = "1.4.0rc3"
 HYDRAS = ["1.3.2", "1.3.8", NEWEST]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
-SERVERS = ("capabilities", "remote", "tiers", "transfer", "uploads")
+SERVERS = ("capabilities", "remote", "remote_bounds", "tiers", "transfer", "uploads")
 SYSTEM = [f"tests/stores/test_{name}.py" for name in (*SERVERS, "conformance", "filesystems", "random_kills")]
-NO_PYTHON = [*SYSTEM, "tests/sweeps/test_suites.py", "tests/sweeps/test_kill.py"]
+SWEEPS = [f"tests/sweeps/test_{name}.py" for name in ("suites", "kill", "resume", "stages", "progress", "optuna")]
+NO_PYTHON = [*SYSTEM, *SWEEPS, "tests/test_remote_app.py"]
 # What knows nothing of Hydra. Results may hold configs, so that the serializers are not among it.
 STORES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "stores").glob("test_*.py"))]
 NO_HYDRA = ["tests/keys/test_code_edits.py", *(path for path in STORES if "serializers" not in path)]
