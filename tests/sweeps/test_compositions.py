@@ -11,12 +11,14 @@ from typing import Any, cast
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_cached.sweeps.compositions import Compositions, Packed
 
+Plugins.instance()  # before the first test: Hydra's fixture gives each the singletons that were there before it
 BATCH = [["a=1"], ["a=2"]]
 
 
